@@ -1,0 +1,221 @@
+"""The workspace: `<studies>/.autoweak/`, where models, embeddings, runs and reports live.
+
+Deleting it loses no label: it holds only what the program can make again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from autoweak.atomic import write_json
+from autoweak.errors import WorkspaceError
+
+FOLDER_NAME = ".autoweak"
+
+
+class ModelKind(str, Enum):
+    """Which training made a model; the values are folder names."""
+
+    COARSE = "coarse"
+    RETRAINED = "retrained"
+
+
+class ModelChoice(str, Enum):
+    """Which model a user asks for: the gold-only one, the gold + weak one, or the better of them."""
+
+    COARSE = "coarse"
+    RETRAINED = "retrained"
+    FINAL = "final"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One trained model in the workspace."""
+
+    kind: ModelKind
+    version: int
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """`coarse/v001`, as sidecars and reports say it."""
+        return f"{self.kind.value}/{self.folder.name}"
+
+
+def fingerprint(content: Any) -> str:
+    """SHA-256 of canonical JSON: equal inputs, equal fingerprint, whatever the order of keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+class Workspace:
+    """Paths, model versions and the lock of one workspace folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def of_studies(cls, studies: Path) -> Workspace:
+        """The workspace that belongs to a studies folder, made if missing."""
+        workspace = cls(studies / FOLDER_NAME)
+        # 0700: it holds derived patient data, and shared hospital machines have other users.
+        workspace.root.mkdir(mode=0o700, exist_ok=True)
+        return workspace
+
+    @classmethod
+    def existing(cls, folder: Path) -> Workspace:
+        """The workspace at `folder`, or of the studies folder `folder`.
+
+        Raises:
+            WorkspaceError: when there is none.
+        """
+        for root in (folder, folder / FOLDER_NAME):
+            if (root / "task.json").is_file():
+                return cls(root)
+        raise WorkspaceError(f"No workspace at {folder}: run `autoweak run {folder} --task NAME` first.")
+
+    @property
+    def embeddings(self) -> Path:
+        """Cached image embeddings."""
+        return self.root / "embeddings"
+
+    @property
+    def reports(self) -> Path:
+        """One folder a report."""
+        return self.root / "reports"
+
+    def run_folder(self, key: str) -> Path:
+        """Where a piece of work with fingerprint `key` keeps what it needs to resume."""
+        return self.root / "runs" / key[:16]
+
+    def coarse_map(self, version: ModelVersion, image_id: str) -> Path:
+        """Where the probability map that `version` gave for an image is kept."""
+        return self.root / "coarse_maps" / version.folder.name / f"{image_id}.npz"
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the workspace for one writing process; the system lets go of it when the process dies.
+
+        Raises:
+            WorkspaceError: when another process holds it.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.root / "lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise WorkspaceError(
+                f"Another autoweak process is working on {self.root.parent}: wait for it to end, or stop it first."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def remember_task(self, task: dict[str, Any]) -> None:
+        """Record the task this workspace is for.
+
+        Raises:
+            WorkspaceError: when the workspace was made for a task of another name.
+        """
+        path = self.root / "task.json"
+        if path.is_file():
+            known = self.task()
+            if known.get("name") != task["name"]:
+                raise WorkspaceError(
+                    f"The workspace {self.root} is for task {known.get('name')!r}, not {task['name']!r}: "
+                    "use another studies folder, or delete that workspace (no label is lost)."
+                )
+            if known == task:
+                return
+        write_json(path, task)
+
+    def task(self) -> dict[str, Any]:
+        """The recorded task, as plain data.
+
+        Raises:
+            WorkspaceError: when it is missing or damaged.
+        """
+        content = _read_json(self.root / "task.json")
+        if not isinstance(content, dict):
+            raise WorkspaceError(f"{self.root / 'task.json'} is damaged: delete it and run again.")
+        return content
+
+    def versions(self, kind: ModelKind) -> tuple[ModelVersion, ...]:
+        """All complete versions of a kind, oldest first."""
+        found = []
+        for folder in (self.root / "models" / kind.value).glob("v[0-9]*"):
+            if folder.name[1:].isdigit() and (folder / "model.json").is_file():
+                found.append(ModelVersion(kind, int(folder.name[1:]), folder))
+        return tuple(sorted(found, key=lambda version: version.version))
+
+    def new_version(self, kind: ModelKind) -> ModelVersion:
+        """The next free version; its folder does not exist yet."""
+        taken = self.versions(kind)
+        number = taken[-1].version + 1 if taken else 1
+        return ModelVersion(kind, number, self.root / "models" / kind.value / f"v{number:03d}")
+
+    def find(self, kind: ModelKind, key: str) -> ModelVersion | None:
+        """The version that was trained from inputs with fingerprint `key`, if there is one."""
+        for version in reversed(self.versions(kind)):
+            if self.record(version).get("fingerprint") == key:
+                return version
+        return None
+
+    def record(self, version: ModelVersion) -> dict[str, Any]:
+        """What is known of a version beside its weights: fingerprint, scores, inputs."""
+        content = _read_json(self._record_path(version))
+        return content if isinstance(content, dict) else {}
+
+    def write_record(self, version: ModelVersion, record: dict[str, Any]) -> None:
+        """Keep what is known of a version; written last, so a version with a record is complete."""
+        write_json(self._record_path(version), record)
+
+    def publish(self, version: ModelVersion, *, reason: str) -> None:
+        """Make `version` the final model."""
+        write_json(
+            self.root / "models" / "final.json",
+            {"kind": version.kind.value, "version": version.version, "reason": reason},
+        )
+
+    def published(self) -> dict[str, Any] | None:
+        """The record of the final model (`kind`, `version`, `reason`), if one is published."""
+        content = _read_json(self.root / "models" / "final.json")
+        return content if isinstance(content, dict) else None
+
+    def choose(self, choice: ModelChoice) -> ModelVersion:
+        """The newest model of the kind asked for, or the published one.
+
+        Raises:
+            WorkspaceError: when there is none.
+        """
+        if choice is not ModelChoice.FINAL:
+            versions = self.versions(ModelKind(choice.value))
+            if versions:
+                return versions[-1]
+        else:
+            published = self.published()
+            for version in self.versions(ModelKind(published["kind"])) if published else ():
+                if published is not None and version.version == published["version"]:
+                    return version
+        raise WorkspaceError(
+            f"There is no {choice.value} model in {self.root}: train one with "
+            f"`autoweak run {self.root.parent} --task {self.task().get('name', 'NAME')}`."
+        )
+
+    def _record_path(self, version: ModelVersion) -> Path:
+        return version.folder / "record.json"
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
