@@ -1,0 +1,138 @@
+"""The `autoweak` command: arguments in, one call to the loop, a short table or JSON out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autoweak import __version__
+from autoweak.errors import AutoweakError
+from autoweak.progress import BarProgress
+
+if TYPE_CHECKING:
+    from autoweak.commands import Outcome
+
+DONE, DONE_WITH_FAILURES, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 done with failures (listed), 2 wrong request."""
+    arguments = build_parser().parse_args(argv)
+    progress = BarProgress()
+    try:
+        outcome = _command(arguments.command)(arguments, progress)
+    except AutoweakError as error:
+        return _fail(str(error), WRONG_REQUEST)
+    except KeyboardInterrupt:
+        return _fail("Stopped. Nothing is half-written: the same command goes on where this one was.", INTERRUPTED)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        return _fail(f"The system refused: {error.strerror or error}{where}.", WRONG_REQUEST)
+    finally:
+        progress.close()
+    _show(outcome, as_json=arguments.json)
+    return DONE_WITH_FAILURES if outcome.problems else DONE
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; every flag says what it does."""
+    parser = argparse.ArgumentParser(
+        prog="autoweak",
+        description="From a handful of gold labels to a large, trustworthy labelled data set. Not for clinical use.",
+    )
+    parser.add_argument("--version", action="version", version=f"autoweak {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_demo(commands)
+    for name, text in (
+        ("run", "train coarse, make weak labels, retrain, report: everything"),
+        ("train", "train a model: coarse (gold labels) or retrained (gold + weak labels)"),
+        ("label", "make weak labels with the newest coarse model"),
+    ):
+        command = _add(commands, name, text)
+        _add_studies(command)
+        _add_task(command)
+        _add_promptable(command)
+        if name == "train":
+            command.add_argument(
+                "--model", choices=["coarse", "retrained"], default="coarse", help="which model to train (coarse)"
+            )
+    _add_predict(commands)
+    _add_evaluate(commands)
+    status = _add(commands, "status", "what is gold, weak and unlabelled; quality; models", seed=False)
+    _add_studies(status)
+    return parser
+
+
+def _add(commands: Any, name: str, text: str, *, seed: bool = True) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:])
+    command.add_argument("--json", action="store_true", help="print machine-readable results alone")
+    if seed:
+        command.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
+    return command
+
+
+def _add_studies(command: argparse.ArgumentParser) -> None:
+    command.add_argument("studies", type=Path, help="folder with images at the top and gold labels in labels/final")
+
+
+def _add_task(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--task", help="name of a task (breast_ultrasound, ...) or a .yaml file; needed the first time only"
+    )
+    command.add_argument("--policy", help="prompt policy instead of the task's, e.g. s1_box_published")
+
+
+def _add_promptable(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--promptable", help="promptable model instead of the task's, e.g. small or medsam")
+    command.add_argument("--checkpoint", type=Path, help="weights of that model (.pth or .safetensors)")
+
+
+def _add_demo(commands: Any) -> None:
+    command = _add(commands, "demo", "the whole loop on phantoms made on the spot, in minutes on a CPU")
+    command.add_argument("--out", type=Path, default=Path("autoweak-demo"), help="folder to make (autoweak-demo)")
+
+
+def _add_predict(commands: Any) -> None:
+    command = _add(commands, "predict", "write a mask for each image with a trained model")
+    command.add_argument("images", type=Path, help="studies, a folder of images, or one image")
+    command.add_argument("--workspace", type=Path, help="where the models are (default: the studies' own)")
+    command.add_argument("--model", choices=["coarse", "retrained", "final"], default="final", help="which model (final)")
+    command.add_argument("--out", type=Path, required=True, help="folder for the masks")
+
+
+def _add_evaluate(commands: Any) -> None:
+    command = _add(commands, "evaluate", "measure gold-only, weak labels and gold + weak against the truth")
+    _add_studies(command)
+    command.add_argument("--images", type=Path, help="images with known truth that are not in the studies")
+    command.add_argument("--labels", type=Path, help="their labels, named like the images")
+    command.add_argument("--out", type=Path, help="folder for report and metrics (default: in the workspace)")
+    command.add_argument("--policy", help="prompt policy instead of the task's")
+    _add_promptable(command)
+
+
+def _command(name: str) -> Callable[[argparse.Namespace, BarProgress], Outcome]:
+    from autoweak import commands
+
+    return commands.COMMANDS[name]
+
+
+def _show(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(outcome.data, indent=2) + "\n")
+    else:
+        sys.stdout.write(outcome.text + "\n")
+    for problem in outcome.problems:
+        sys.stderr.write(f"not done: {problem.image_id}: {problem.reason}\n")
+
+
+def _fail(sentence: str, code: int) -> int:
+    sys.stderr.write(f"autoweak: {sentence}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

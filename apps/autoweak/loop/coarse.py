@@ -1,0 +1,128 @@
+"""Training the coarse model on gold labels, and the training inputs that name a model."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import autoweak
+from autoweak.errors import StudiesError
+from autoweak.loop.context import Context
+from autoweak.loop.gold import Gold, gold_hashes
+from autoweak.studies import folds
+from autoweak.workspace import ModelKind, ModelVersion, fingerprint
+
+if TYPE_CHECKING:
+    from autoweak.training import Sample, TrainedModel
+
+# What of a task changes a training; the rest (policy, promptable model) only changes weak labels.
+_TRAINING_KEYS = {"labels", "intensity", "plane", "channels", "mirror", "rotation", "coarse", "dimension"}
+PATIENTS_FILE = "patients.csv"
+
+
+def train_coarse(context: Context, gold: tuple[Gold, ...]) -> ModelVersion:
+    """The coarse model of these gold labels: trained now, resumed, or found if it was trained before."""
+    key = fingerprint(training_inputs(context, gold))
+    found = context.workspace.find(ModelKind.COARSE, key)
+    if found is not None:
+        return found
+    context.progress.stage("Training the coarse model")
+    return fit(context, gold, kind=ModelKind.COARSE, key=key, extra={})
+
+
+def fit(
+    context: Context,
+    gold: tuple[Gold, ...],
+    *,
+    kind: ModelKind,
+    key: str,
+    extra: Mapping[int, list[Sample]],
+) -> ModelVersion:
+    """Cross-validate on gold (with `extra` weak samples a fold), keep the result as a new version."""
+    from autoweak.training import cross_validate
+
+    run_folder = context.workspace.run_folder(key)
+    model = cross_validate(
+        [item.sample() for item in gold],
+        task=context.task,
+        folds=gold_folds(context, gold),
+        extra=extra,
+        seed=context.seed,
+        run_folder=run_folder,
+        progress=context.progress.update,
+    )
+    version = context.workspace.new_version(kind)
+    # What lies there without a record is from a run that was killed while saving.
+    shutil.rmtree(version.folder, ignore_errors=True)
+    model.save(version.folder)
+    context.workspace.write_record(version, _record(context, gold, model, key=key, extra=extra))
+    shutil.rmtree(run_folder, ignore_errors=True)
+    return version
+
+
+def training_inputs(context: Context, gold: tuple[Gold, ...]) -> dict[str, Any]:
+    """All that a training on gold depends on, as plain data."""
+    return {
+        "task": context.task.model_dump(mode="json", include=_TRAINING_KEYS),
+        "gold": gold_hashes(gold),
+        "folds": gold_folds(context, gold),
+        "seed": context.seed,
+        "version": autoweak.__version__,
+    }
+
+
+def gold_folds(context: Context, gold: tuple[Gold, ...]) -> tuple[tuple[str, ...], ...]:
+    """The held-out gold ids of each fold; images of one patient stay together where patients.csv says so."""
+    ids = [item.study.image_id for item in gold]
+    return folds(
+        ids, count=context.task.coarse.folds, seed=context.seed, patient_of=read_patients(context.studies.root)
+    )
+
+
+def read_patients(studies: Path) -> dict[str, str] | None:
+    """Image id to patient, from `patients.csv` (columns `image_id`, `patient`) in the studies, if it is there.
+
+    Raises:
+        StudiesError: when the file has not these columns.
+    """
+    path = studies / PATIENTS_FILE
+    if not path.is_file():
+        return None
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        rows = csv.DictReader(stream)
+        if not {"image_id", "patient"} <= set(rows.fieldnames or ()):
+            raise StudiesError(
+                f"{path} needs the columns image_id and patient, and has {', '.join(rows.fieldnames or ()) or 'none'}."
+            )
+        return {row["image_id"]: row["patient"] for row in rows if row["image_id"] and row["patient"]}
+
+
+def load_model(version: ModelVersion) -> TrainedModel:
+    """The trained model of a version.
+
+    Raises:
+        CheckpointError: when its files are damaged.
+    """
+    from autoweak.training import TrainedModel
+
+    return TrainedModel.load(version.folder)
+
+
+def _record(
+    context: Context, gold: tuple[Gold, ...], model: TrainedModel, *, key: str, extra: Mapping[int, list[Sample]]
+) -> dict[str, Any]:
+    scores = model.cv_dice
+    return {
+        "fingerprint": key,
+        "task": context.task.name,
+        "seed": context.seed,
+        "sha256": model.sha256,
+        "gold": len(gold),
+        "weak": len({sample.image_id for samples in extra.values() for sample in samples}),
+        "cv_dice": dict(scores),
+        "mean_cv_dice": sum(scores.values()) / len(scores),
+        "autoweak": autoweak.__version__,
+    }

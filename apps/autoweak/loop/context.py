@@ -1,0 +1,102 @@
+"""What every step of the loop shares: studies, task, workspace, seed, progress, and what went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autoweak.errors import AutoweakError
+from autoweak.progress import NoProgress, Progress
+from autoweak.studies import StudiesFolder, Study, StudyImage, open_studies, read_image, to_channels, to_uint8
+from autoweak.tasks import Task
+from autoweak.workspace import Workspace
+
+if TYPE_CHECKING:
+    from autoweak.promptable import EmbeddingCache, Promptable
+    from autoweak.prompts import PromptPolicy
+
+# 4 GB hold about 28,000 slices of the small model, or 1,000 of MedSAM.
+EMBEDDING_CACHE_BYTES = 4 * 1024**3
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An image that was passed over, and why."""
+
+    image_id: str
+    reason: str
+
+
+@dataclass
+class Context:
+    """One run over one studies folder. Problems and notes are collected, not raised, so the run goes on."""
+
+    studies: StudiesFolder
+    task: Task
+    workspace: Workspace
+    seed: int = 0
+    promptable: str | None = None
+    checkpoint: Path | None = None
+    progress: Progress = field(default_factory=NoProgress)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(
+        cls,
+        root: Path,
+        task: Task,
+        *,
+        seed: int = 0,
+        promptable: str | None = None,
+        checkpoint: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Context:
+        """Open a studies folder and its workspace.
+
+        Raises:
+            StudiesError: when the folder is not a studies folder.
+            WorkspaceError: when its workspace belongs to another task.
+        """
+        studies = open_studies(root)
+        workspace = Workspace.of_studies(studies.root)
+        workspace.remember_task(task.model_dump(mode="json"))
+        return cls(studies, task, workspace, seed, promptable, checkpoint, progress or NoProgress())
+
+    @property
+    def policy(self) -> PromptPolicy:
+        """The prompt policy of the task."""
+        from autoweak.prompts import get_policy
+
+        options = {"components": self.task.components, **self.task.policy_options}
+        return get_policy(self.task.policy, **options)
+
+    def load_promptable(self) -> tuple[Promptable, EmbeddingCache]:
+        """The promptable model and the cache of its embeddings."""
+        from autoweak.promptable import EmbeddingCache, load_promptable
+
+        model = load_promptable(self.promptable or self.task.promptable, checkpoint=self.checkpoint)
+        return model, EmbeddingCache(self.workspace.embeddings, max_bytes=EMBEDDING_CACHE_BYTES)
+
+    def read(self, study: Study) -> tuple[StudyImage, np.ndarray] | None:
+        """The image and its 8-bit view (S, H, W, C) as the models see it, or None with the problem recorded."""
+        try:
+            image = read_image(study.path, plane=self.task.plane)
+            return image, view_of(image, self.task)
+        except AutoweakError as error:
+            self.report_problem(study.image_id, error)
+            return None
+
+    def report_problem(self, image_id: str, error: AutoweakError) -> None:
+        """Record that an image was passed over, once."""
+        problem = Problem(image_id, str(error))
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def view_of(image: StudyImage, task: Task) -> np.ndarray:
+    """The 8-bit view (S, H, W, C) of an image under a task's intensity settings and channels."""
+    return to_channels(to_uint8(image, task.intensity), task.channels)

@@ -1,0 +1,116 @@
+"""Predicting masks with a trained model, on studies or on any folder of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autoweak.atomic import remove_partials
+from autoweak.errors import AutoweakError, StudiesError
+from autoweak.loop.coarse import load_model
+from autoweak.loop.context import Problem, view_of
+from autoweak.progress import NoProgress, Progress, each
+from autoweak.studies import Study, list_images, mask_suffix, read_image, write_mask
+from autoweak.tasks import Task
+from autoweak.workspace import ModelChoice, ModelVersion, Workspace
+
+if TYPE_CHECKING:
+    from autoweak.training import TrainedModel
+
+_LABEL_FOLDERS = ("final", "original")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What `predict` did."""
+
+    model: str
+    written: tuple[Path, ...]
+    empty: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for `--json`."""
+        return {
+            "model": self.model,
+            "written": [str(path) for path in self.written],
+            "empty": list(self.empty),
+            "problems": [vars(problem) for problem in self.problems],
+        }
+
+
+def predict(
+    images: Path,
+    out: Path,
+    *,
+    workspace: Workspace,
+    task: Task,
+    choice: ModelChoice,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Write one mask an image into `out`, in the image's own size and geometry, with the task's label values.
+
+    Args:
+        images: a studies folder, a folder of images, or one image.
+        out: the folder for `<image id>.png` or `.nii.gz`; not a studies' label folder.
+        workspace: where the model is.
+        task: the task the model was trained for.
+        choice: which of its models.
+        progress: follows the work.
+
+    Raises:
+        StudiesError: when there are no images, or `out` is a label folder of studies.
+        WorkspaceError: when there is no such model.
+    """
+    _check_out(out)
+    version = workspace.choose(choice)
+    studies = list_images(images)
+    progress = progress or NoProgress()
+    model = load_model(version)
+    out.mkdir(parents=True, exist_ok=True)
+    remove_partials(out)
+    progress.stage("Predicting")
+    results = [_predict_one(study, out, model=model, task=task) for study in each(studies, progress)]
+    return _summary(version, studies, results)
+
+
+def mask_of(probabilities: np.ndarray, task: Task) -> np.ndarray:
+    """Label mask (S, H, W) uint8 of a probability map (S, K, H, W): the likeliest label where it reaches 0.5."""
+    values = np.asarray(tuple(task.labels.values()), dtype=np.uint8)
+    best = probabilities.argmax(axis=1)
+    reached = np.take_along_axis(probabilities, best[:, None], axis=1)[:, 0] >= 0.5
+    return np.where(reached, values[best], np.uint8(0)).astype(np.uint8)
+
+
+def _check_out(out: Path) -> None:
+    resolved = out.resolve()
+    if resolved.name in _LABEL_FOLDERS and resolved.parent.name == "labels":
+        raise StudiesError(f"{out} holds the labels of studies, where predictions never go: choose another --out folder.")
+
+
+def _predict_one(study: Study, out: Path, *, model: TrainedModel, task: Task) -> tuple[Path, bool] | Problem:
+    try:
+        image = read_image(study.path, plane=task.plane)
+        mask = mask_of(model.predict(view_of(image, task)), task)
+        path = out / f"{study.image_id}{mask_suffix(image)}"
+        write_mask(path, mask, image=image)
+    except AutoweakError as error:
+        return Problem(study.image_id, str(error))
+    return path, bool(mask.any())
+
+
+def _summary(
+    version: ModelVersion, studies: tuple[Study, ...], results: list[tuple[Path, bool] | Problem]
+) -> Predictions:
+    written, empty, problems = [], [], []
+    for study, result in zip(studies, results, strict=True):
+        if isinstance(result, Problem):
+            problems.append(result)
+            continue
+        written.append(result[0])
+        if not result[1]:
+            empty.append(study.image_id)
+    return Predictions(version.name, tuple(written), tuple(empty), tuple(problems))

@@ -1,0 +1,70 @@
+"""How long work tells that it advances: the core calls a `Progress`, the command line draws it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Progress(Protocol):
+    """Something that follows long work."""
+
+    def stage(self, name: str) -> None:
+        """A new part of the work begins."""
+
+    def update(self, done: int, total: int, text: str) -> None:
+        """`done` of `total` steps of this stage are done; `text` is a short remark."""
+
+
+class NoProgress:
+    """Follows nothing; the default of the library."""
+
+    def stage(self, name: str) -> None:
+        """Ignore."""
+
+    def update(self, done: int, total: int, text: str) -> None:
+        """Ignore."""
+
+
+class BarProgress:
+    """One tqdm bar a stage, on standard error, so that standard output stays machine-readable."""
+
+    def __init__(self) -> None:
+        self._bar: object | None = None
+        self._name = ""
+
+    def stage(self, name: str) -> None:
+        """Close the last bar and begin another."""
+        self.close()
+        self._name = name
+
+    def update(self, done: int, total: int, text: str) -> None:
+        """Draw the bar at `done` of `total`."""
+        from tqdm import tqdm
+
+        bar = self._bar
+        if bar is None:
+            bar = tqdm(total=total, desc=self._name, file=sys.stderr, leave=True, dynamic_ncols=True, unit="")
+            self._bar = bar
+        bar.total = total  # type: ignore[attr-defined]
+        bar.n = done  # type: ignore[attr-defined]
+        bar.set_postfix_str(text, refresh=True)  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Leave the last bar as it is and end its line."""
+        if self._bar is not None:
+            self._bar.close()  # type: ignore[attr-defined]
+            self._bar = None
+
+
+def each(items: Iterable[Item], progress: Progress, *, text: str = "") -> Iterator[Item]:
+    """Yield `items`, counting them on `progress`."""
+    known = list(items)
+    for done, item in enumerate(known):
+        progress.update(done, len(known), text)
+        yield item
+    if known:
+        progress.update(len(known), len(known), text)
