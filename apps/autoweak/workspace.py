@@ -152,7 +152,8 @@ class Workspace:
         """All complete versions of a kind, oldest first."""
         found = []
         for folder in (self.root / "models" / kind.value).glob("v[0-9]*"):
-            if folder.name[1:].isdigit() and (folder / "model.json").is_file():
+            complete = (folder / "model.json").is_file() and (folder / "record.json").is_file()
+            if folder.name[1:].isdigit() and complete:
                 found.append(ModelVersion(kind, int(folder.name[1:]), folder))
         return tuple(sorted(found, key=lambda version: version.version))
 

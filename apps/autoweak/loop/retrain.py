@@ -1,0 +1,143 @@
+"""Retraining on gold + weak labels, and publishing the result only if it is better.
+
+Weak labels are cross-fitted: those that fold f trains on are made from the coarse member that never saw fold f's
+held-out gold. So held-out gold judges gold-only and gold + weak alike, and no held-out label leaks into a training
+through the weak labels it shaped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autoweak.atomic import write_with
+from autoweak.errors import WorkspaceError
+from autoweak.loop.coarse import fit, load_model, training_inputs
+from autoweak.loop.context import Context
+from autoweak.loop.gold import Gold
+from autoweak.loop.label import Labeller
+from autoweak.progress import each
+from autoweak.weak_labels import Status, Verdict
+from autoweak.workspace import ModelKind, ModelVersion, fingerprint
+
+if TYPE_CHECKING:
+    from autoweak.studies import Study
+    from autoweak.training import Sample
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which model became final, and the Dice on held-out gold (mean over images) that decided it."""
+
+    final: ModelVersion
+    gold_only: float
+    gold_and_weak: float | None
+    reason: str
+
+
+def retrain(context: Context, gold: tuple[Gold, ...], coarse: ModelVersion, labeller: Labeller) -> ModelVersion | None:
+    """The model of gold + weak labels, or None when no weak label is good enough to train on."""
+    inputs = {
+        "gold": training_inputs(context, gold),
+        "coarse": context.workspace.record(coarse)["sha256"],
+        "weak": labeller.inputs(),
+        "images": sorted(study.image_id for study in context.studies.unlabelled),
+    }
+    key = fingerprint(inputs)
+    found = context.workspace.find(ModelKind.RETRAINED, key)
+    if found is not None:
+        return found
+    extra = cross_fitted(context, gold, labeller, folder=context.workspace.run_folder(key) / "weak")
+    if not any(extra.values()):
+        return None
+    context.progress.stage("Retraining on gold + weak")
+    return fit(context, gold, kind=ModelKind.RETRAINED, key=key, extra=extra)
+
+
+def cross_fitted(
+    context: Context, gold: tuple[Gold, ...], labeller: Labeller, *, folder: Path
+) -> dict[int, list[Sample]]:
+    """For each fold the weak samples it may train on, weighted by quality; rejected ones are left out."""
+    members = range(labeller.coarse.num_members)
+    extra: dict[int, list[Sample]] = {member: [] for member in members}
+    known = {item.image.sha256 for item in gold}
+    context.progress.stage("Weak labels for each fold")
+    for study in each(context.studies.unlabelled, context.progress):
+        for member, sample in _samples(context, labeller, study, folder=folder, known=known):
+            extra[member].append(sample)
+    return extra
+
+
+def _samples(
+    context: Context, labeller: Labeller, study: Study, *, folder: Path, known: set[str]
+) -> list[tuple[int, Sample]]:
+    from autoweak.training import Sample
+
+    read = context.read(study)
+    # A copy of a gold image would bring held-out gold into the training.
+    if read is None or read[0].sha256 in known:
+        return []
+    image, view = read
+    samples = []
+    for member in range(labeller.coarse.num_members):
+        path = folder / f"fold{member}" / f"{study.image_id}.npz"
+        stored = _load(path, shape=view.shape[:3])
+        if stored is None:
+            weak = labeller.generate(view, labeller.coarse.predict(view, members=(member,)))
+            usable = weak.status is Status.LABELLED and weak.verdict is not Verdict.REJECT
+            stored = weak.mask, float(weak.quality or 0.0) if usable else 0.0
+            _save(path, *stored)
+        if stored[1] > 0:
+            samples.append((member, Sample(image_id=study.image_id, view=view, mask=stored[0], weight=stored[1])))
+    return samples
+
+
+def publish(context: Context, coarse: ModelVersion, retrained: ModelVersion | None) -> Decision:
+    """Make the better of the two the final model: gold + weak only if its Dice on held-out gold is higher."""
+    gold_only = float(context.workspace.record(coarse)["mean_cv_dice"])
+    if retrained is None:
+        decision = Decision(coarse, gold_only, None, "no weak label was good enough to train on")
+    else:
+        score = float(context.workspace.record(retrained)["mean_cv_dice"])
+        better = score > gold_only
+        reason = f"Dice on held-out gold {score:.3f} with weak labels, {gold_only:.3f} without"
+        decision = Decision(retrained if better else coarse, gold_only, score, reason)
+    context.workspace.publish(decision.final, reason=decision.reason)
+    return decision
+
+
+def newest_coarse(context: Context) -> ModelVersion:
+    """The newest coarse model of the workspace.
+
+    Raises:
+        WorkspaceError: when there is none.
+    """
+    versions = context.workspace.versions(ModelKind.COARSE)
+    if not versions:
+        raise WorkspaceError(
+            f"{context.studies.root} has no coarse model yet: run `autoweak train {context.studies.root}` first."
+        )
+    return versions[-1]
+
+
+def _save(path: Path, mask: np.ndarray, weight: float) -> None:
+    def write(partial: Path) -> None:
+        with partial.open("wb") as stream:
+            np.savez_compressed(stream, mask=mask, weight=np.float64(weight))
+
+    write_with(path, write)
+
+
+def _load(path: Path, *, shape: tuple[int, ...]) -> tuple[np.ndarray, float] | None:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            mask, weight = stored["mask"], float(stored["weight"])
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    return (mask, weight) if mask.shape == shape else None
+
+
+__all__ = ["Decision", "cross_fitted", "load_model", "newest_coarse", "publish", "retrain"]
