@@ -147,9 +147,8 @@ def rescaled(array: Array, source: Any) -> Array:
         return array
     if array.dtype.kind in "iu" and slope.is_integer() and intercept.is_integer():
         values = array.astype(np.int64) * int(slope) + int(intercept)
-        return values.astype(
-            np.result_type(np.min_scalar_type(values.min()), np.min_scalar_type(values.max()), np.int16)
-        )
+        small = np.iinfo(np.int16)
+        return values.astype(np.int16 if values.min() >= small.min and values.max() <= small.max else np.int32)
     return (array * slope + intercept).astype(np.float32)
 
 

@@ -60,13 +60,16 @@ class Geometry:
         """Turn a stored array, (H, W) or (I, J, K), into slices (S, H, W)."""
         if not self.is_volume:
             return stored[np.newaxis]
-        return stored.transpose(self.axes)[self._steps()]
+        slices: Array = stored.transpose(self.axes)[self._steps()]
+        return slices
 
     def from_slices(self, slices: Array) -> Array:
         """Turn slices (S, H, W) back into the stored array, (H, W) or (I, J, K)."""
         if not self.is_volume:
             return slices[0]
-        return slices[self._steps()].transpose(np.argsort(self.axes))
+        back = [self.axes.index(axis) for axis in range(3)]
+        stored: Array = slices[self._steps()].transpose(back)
+        return stored
 
     def _steps(self) -> tuple[slice, slice, slice]:
         first, second, third = (slice(None, None, -1 if flip else 1) for flip in self.flips)

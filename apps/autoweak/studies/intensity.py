@@ -32,7 +32,7 @@ def to_uint8(image: StudyImage, intensity: Intensity) -> npt.NDArray[np.uint8]:
     pixels = image.pixels
     eight_bit = pixels.dtype == np.uint8
     if eight_bit and (pixels.shape[-1] == 3 or intensity.kind is IntensityKind.AS_IS):
-        return pixels.astype(np.uint8, copy=False)
+        return np.asarray(pixels, dtype=np.uint8)
     low, high = _range(pixels, intensity)
     return _scaled(pixels, low=low, high=high)
 
@@ -52,7 +52,7 @@ def to_channels(view: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[np.ui
     if channels == 3:
         return np.repeat(view, 3, axis=-1)
     grey = view.astype(np.float32) @ _LUMA
-    return np.rint(grey).astype(np.uint8)[..., np.newaxis]
+    return np.asarray(np.rint(grey), dtype=np.uint8)[..., np.newaxis]
 
 
 def _range(pixels: Array, intensity: Intensity) -> tuple[float, float]:

@@ -9,18 +9,22 @@ from autoweak.errors import LabelError
 from autoweak.studies.geometry import Array
 
 _SHOWN = 6
+# White in an 8-bit mask, also where JPEG has dimmed it; numbers of objects or organs seldom get here.
+_BRIGHT = 128
 
 
-def decode(stored: Array, labels: tuple[str, ...]) -> tuple[npt.NDArray[np.uint8], str | None]:
+def decode(stored: Array, labels: tuple[str, ...], *, volume: bool) -> tuple[npt.NDArray[np.uint8], str | None]:
     """Turn stored mask values into label values 0..K.
 
     With one label, whatever is not 0 is the label (0/1, 0/255, an instance number); only where the values show a
-    smoothed or JPEG-compressed edge between two levels is the label what exceeds half the largest. With K labels,
-    the values are 0..K, or K grey levels in even steps (85, 170, 255), which are counted in order.
+    smoothed or JPEG-compressed edge between two levels is the label what exceeds half the largest. A volume with
+    several values is refused then: it most likely holds other organs too, of which each has its own value.
+    With K labels, the values are 0..K, or in pictures K grey levels in even steps (85, 170, 255), counted in order.
 
     Args:
         stored: any shape, any real type.
         labels: the task's label names, in order of value.
+        volume: whether the image is a volume.
 
     Returns:
         the mask, uint8, of the same shape; a sentence if the values had to be interpreted.
@@ -35,13 +39,10 @@ def decode(stored: Array, labels: tuple[str, ...]) -> tuple[npt.NDArray[np.uint8
         )
         raise LabelError(msg)
     seen, counts = values[values > 0], counts[values > 0]
-    if len(labels) == 1:
-        return _decode_one(stored, seen, counts)
-    return _decode_many(stored, seen, labels)
-
-
-def _decode_one(stored: Array, seen: Array, counts: Array) -> tuple[npt.NDArray[np.uint8], str | None]:
-    if not _is_smoothed(seen, counts):
+    whole = bool((seen == np.rint(seen)).all())
+    if len(labels) > 1 or (volume and whole and len(seen) > 1):
+        return _decode_many(stored, seen, labels, volume=volume)
+    if whole and not _is_smoothed(seen, counts):
         return (stored > 0).astype(np.uint8), None
     note = "Its grey values were cut at half the largest, since they show a smoothed edge."
     return (stored > seen[-1] / 2).astype(np.uint8), note
@@ -49,28 +50,26 @@ def _decode_one(stored: Array, seen: Array, counts: Array) -> tuple[npt.NDArray[
 
 def _is_smoothed(seen: Array, counts: Array) -> bool:
     """Tell two levels with an edge between them from instance numbers, of which each means the object."""
-    if len(seen) <= 2:
+    if len(seen) <= 2 or seen[-1] < _BRIGHT:
         return False
-    if not (seen == np.rint(seen)).all():
-        return True
     largest = float(seen[-1])
     at_ends = counts[(seen <= largest / 8) | (seen >= largest * 7 / 8)].sum()
-    if largest >= 16 and at_ends >= 0.8 * counts.sum():
-        return True
     numbered = len(seen) == largest
-    return len(seen) > 8 and not numbered
+    return bool(at_ends >= 0.8 * counts.sum()) or (len(seen) > 8 and not numbered)
 
 
-def _decode_many(stored: Array, seen: Array, labels: tuple[str, ...]) -> tuple[npt.NDArray[np.uint8], str | None]:
+def _decode_many(
+    stored: Array, seen: Array, labels: tuple[str, ...], *, volume: bool
+) -> tuple[npt.NDArray[np.uint8], str | None]:
     count = len(labels)
     foreign = seen[~np.isin(seen, np.arange(1, count + 1))]
     if foreign.size == 0:
         return stored.astype(np.uint8), None
-    if _is_grey_code(seen, count):
+    if not volume and _is_grey_code(seen, count):
         note = f"Its grey values {_listed(seen)} were read as the labels 1 to {count} in this order."
         return np.searchsorted(seen, stored, side="right").astype(np.uint8), note
     names = ", ".join(f"{value} {name}" for value, name in enumerate(labels, start=1))
-    cause = "; it looks smoothed or JPEG-compressed" if foreign.size > _SHOWN else ""
+    cause = "; it looks smoothed or JPEG-compressed" if foreign.size > _SHOWN and not volume else ""
     msg = f"it holds values that are not in the task ({_listed(foreign)}){cause}; save labels as 0 background, {names}"
     raise LabelError(msg)
 

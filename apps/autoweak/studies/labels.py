@@ -53,7 +53,7 @@ def read_label(path: Path, *, image: StudyImage, task: Task) -> LabelRead:
     try:
         loaded = _read(path)
         array, resampled, notes = alignment.onto_image(loaded, geometry=image.geometry)
-        mask, decoded = label_values.decode(array, task.label_names)
+        mask, decoded = label_values.decode(array, task.label_names, volume=image.geometry.is_volume)
     except AutoweakError as error:
         msg = f"The label {path.name} of image {image.image_id} cannot be used: {error}."
         raise LabelError(msg) from error
