@@ -29,10 +29,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     partial = Path(name)
     try:
         yield partial
-        with open(partial, "rb") as stream:
+        with partial.open("rb") as stream:
             os.fsync(stream.fileno())
         partial.chmod(0o666 & ~_umask())
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -100,7 +100,9 @@ def _add_predict(commands: Any) -> None:
     command = _add(commands, "predict", "write a mask for each image with a trained model")
     command.add_argument("images", type=Path, help="studies, a folder of images, or one image")
     command.add_argument("--workspace", type=Path, help="where the models are (default: the studies' own)")
-    command.add_argument("--model", choices=["coarse", "retrained", "final"], default="final", help="which model (final)")
+    command.add_argument(
+        "--model", choices=["coarse", "retrained", "final"], default="final", help="which model (final)"
+    )
     command.add_argument("--out", type=Path, required=True, help="folder for the masks")
 
 

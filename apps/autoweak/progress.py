@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 Item = TypeVar("Item")
 
@@ -33,7 +33,7 @@ class BarProgress:
     """One tqdm bar a stage, on standard error, so that standard output stays machine-readable."""
 
     def __init__(self) -> None:
-        self._bar: object | None = None
+        self._bar: Any = None
         self._name = ""
 
     def stage(self, name: str) -> None:
@@ -45,18 +45,16 @@ class BarProgress:
         """Draw the bar at `done` of `total`."""
         from tqdm import tqdm
 
-        bar = self._bar
-        if bar is None:
-            bar = tqdm(total=total, desc=self._name, file=sys.stderr, leave=True, dynamic_ncols=True, unit="")
-            self._bar = bar
-        bar.total = total  # type: ignore[attr-defined]
-        bar.n = done  # type: ignore[attr-defined]
-        bar.set_postfix_str(text, refresh=True)  # type: ignore[attr-defined]
+        if self._bar is None:
+            self._bar = tqdm(total=total, desc=self._name, file=sys.stderr, leave=True, dynamic_ncols=True, unit="")
+        self._bar.total = total
+        self._bar.n = done
+        self._bar.set_postfix_str(text, refresh=True)
 
     def close(self) -> None:
         """Leave the last bar as it is and end its line."""
         if self._bar is not None:
-            self._bar.close()  # type: ignore[attr-defined]
+            self._bar.close()
             self._bar = None
 
 

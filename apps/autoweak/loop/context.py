@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import numpy.typing as npt
 
 from autoweak.errors import AutoweakError
 from autoweak.progress import NoProgress, Progress
@@ -40,6 +40,7 @@ class Context:
     seed: int = 0
     promptable: str | None = None
     checkpoint: Path | None = None
+    policy_name: str | None = None
     progress: Progress = field(default_factory=NoProgress)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -53,6 +54,7 @@ class Context:
         seed: int = 0,
         promptable: str | None = None,
         checkpoint: Path | None = None,
+        policy_name: str | None = None,
         progress: Progress | None = None,
     ) -> Context:
         """Open a studies folder and its workspace.
@@ -64,15 +66,20 @@ class Context:
         studies = open_studies(root)
         workspace = Workspace.of_studies(studies.root)
         workspace.remember_task(task.model_dump(mode="json"))
-        return cls(studies, task, workspace, seed, promptable, checkpoint, progress or NoProgress())
+        context = cls(studies, task, workspace, seed, promptable, checkpoint, policy_name, progress or NoProgress())
+        context.notes.extend(studies.notes)
+        return context
 
     @property
     def policy(self) -> PromptPolicy:
-        """The prompt policy of the task."""
+        """The prompt policy asked for, or the task's; published policies are taken exactly as published."""
         from autoweak.prompts import get_policy
 
-        options = {"components": self.task.components, **self.task.policy_options}
-        return get_policy(self.task.policy, **options)
+        name = self.policy_name or self.task.policy
+        if name.endswith("_published"):
+            return get_policy(name)
+        options = self.task.policy_options if name == self.task.policy else {}
+        return get_policy(name, **{"components": self.task.components, **options})
 
     def load_promptable(self) -> tuple[Promptable, EmbeddingCache]:
         """The promptable model and the cache of its embeddings."""
@@ -81,7 +88,7 @@ class Context:
         model = load_promptable(self.promptable or self.task.promptable, checkpoint=self.checkpoint)
         return model, EmbeddingCache(self.workspace.embeddings, max_bytes=EMBEDDING_CACHE_BYTES)
 
-    def read(self, study: Study) -> tuple[StudyImage, np.ndarray] | None:
+    def read(self, study: Study) -> tuple[StudyImage, npt.NDArray[Any]] | None:
         """The image and its 8-bit view (S, H, W, C) as the models see it, or None with the problem recorded."""
         try:
             image = read_image(study.path, plane=self.task.plane)
@@ -97,6 +104,6 @@ class Context:
             self.problems.append(problem)
 
 
-def view_of(image: StudyImage, task: Task) -> np.ndarray:
+def view_of(image: StudyImage, task: Task) -> npt.NDArray[Any]:
     """The 8-bit view (S, H, W, C) of an image under a task's intensity settings and channels."""
     return to_channels(to_uint8(image, task.intensity), task.channels)

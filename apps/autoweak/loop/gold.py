@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import numpy.typing as npt
 
 from autoweak.errors import AutoweakError, StudiesError
 from autoweak.loop.context import Context
@@ -26,8 +26,8 @@ class Gold:
 
     study: Study
     image: StudyImage
-    view: np.ndarray
-    mask: np.ndarray
+    view: npt.NDArray[Any]
+    mask: npt.NDArray[Any]
     label_sha256: str
 
     def sample(self) -> Sample:
@@ -48,8 +48,8 @@ def read_gold(context: Context) -> tuple[Gold, ...]:
     gold = tuple(item for item in found if item is not None)
     if len(gold) < MINIMUM_GOLD:
         raise StudiesError(
-            f"{context.studies.root} has {len(gold)} readable gold label{'' if len(gold) == 1 else 's'} in labels/final "
-            f"and at least {MINIMUM_GOLD} are needed (25 are better): add labels named like their images."
+            f"{context.studies.root} has {len(gold)} readable gold labels in labels/final and at least {MINIMUM_GOLD} "
+            "are needed (25 are better): add labels named like their images."
             + "".join(f" Not readable: {problem.image_id} ({problem.reason})" for problem in context.problems[:3])
         )
     return gold
@@ -70,6 +70,5 @@ def _read(context: Context, study: Study) -> Gold | None:
     except AutoweakError as error:
         context.report_problem(study.image_id, error)
         return None
-    if label.note:
-        context.notes.append(f"{study.image_id}: {label.note}")
+    context.notes.extend(f"{study.image_id}: {note}" for note in label.notes)
     return Gold(study, image, view, label.mask, hashlib.sha256(study.gold.read_bytes()).hexdigest())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from autoweak.atomic import remove_partials
 from autoweak.errors import AutoweakError, StudiesError
@@ -77,7 +78,7 @@ def predict(
     return _summary(version, studies, results)
 
 
-def mask_of(probabilities: np.ndarray, task: Task) -> np.ndarray:
+def mask_of(probabilities: npt.NDArray[Any], task: Task) -> npt.NDArray[Any]:
     """Label mask (S, H, W) uint8 of a probability map (S, K, H, W): the likeliest label where it reaches 0.5."""
     values = np.asarray(tuple(task.labels.values()), dtype=np.uint8)
     best = probabilities.argmax(axis=1)
@@ -88,7 +89,9 @@ def mask_of(probabilities: np.ndarray, task: Task) -> np.ndarray:
 def _check_out(out: Path) -> None:
     resolved = out.resolve()
     if resolved.name in _LABEL_FOLDERS and resolved.parent.name == "labels":
-        raise StudiesError(f"{out} holds the labels of studies, where predictions never go: choose another --out folder.")
+        raise StudiesError(
+            f"{out} holds the labels of studies, where predictions never go: choose another --out folder."
+        )
 
 
 def _predict_one(study: Study, out: Path, *, model: TrainedModel, task: Task) -> tuple[Path, bool] | Problem:

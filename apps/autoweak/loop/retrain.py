@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from autoweak.atomic import write_with
 from autoweak.errors import WorkspaceError
-from autoweak.loop.coarse import fit, load_model, training_inputs
+from autoweak.loop.coarse import fit, training_inputs
 from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold
 from autoweak.loop.label import Labeller
@@ -38,12 +39,11 @@ class Decision:
     reason: str
 
 
-def retrain(context: Context, gold: tuple[Gold, ...], coarse: ModelVersion, labeller: Labeller) -> ModelVersion | None:
+def retrain(context: Context, gold: tuple[Gold, ...], labeller: Labeller) -> ModelVersion | None:
     """The model of gold + weak labels, or None when no weak label is good enough to train on."""
     inputs = {
         "gold": training_inputs(context, gold),
-        "coarse": context.workspace.record(coarse)["sha256"],
-        "weak": labeller.inputs(),
+        "weak": labeller.settings(),
         "images": sorted(study.image_id for study in context.studies.unlabelled),
     }
     key = fingerprint(inputs)
@@ -61,7 +61,7 @@ def cross_fitted(
     context: Context, gold: tuple[Gold, ...], labeller: Labeller, *, folder: Path
 ) -> dict[int, list[Sample]]:
     """For each fold the weak samples it may train on, weighted by quality; rejected ones are left out."""
-    members = range(labeller.coarse.num_members)
+    members = range(len(labeller.coarse.members))
     extra: dict[int, list[Sample]] = {member: [] for member in members}
     known = {item.image.sha256 for item in gold}
     context.progress.stage("Weak labels for each fold")
@@ -80,13 +80,13 @@ def _samples(
     # A copy of a gold image would bring held-out gold into the training.
     if read is None or read[0].sha256 in known:
         return []
-    image, view = read
+    view = read[1]
     samples = []
-    for member in range(labeller.coarse.num_members):
+    for member in range(len(labeller.coarse.members)):
         path = folder / f"fold{member}" / f"{study.image_id}.npz"
         stored = _load(path, shape=view.shape[:3])
         if stored is None:
-            weak = labeller.generate(view, labeller.coarse.predict(view, members=(member,)))
+            weak = labeller.generate(view, labeller.coarse.predict_member(member, view))
             usable = weak.status is Status.LABELLED and weak.verdict is not Verdict.REJECT
             stored = weak.mask, float(weak.quality or 0.0) if usable else 0.0
             _save(path, *stored)
@@ -123,7 +123,7 @@ def newest_coarse(context: Context) -> ModelVersion:
     return versions[-1]
 
 
-def _save(path: Path, mask: np.ndarray, weight: float) -> None:
+def _save(path: Path, mask: npt.NDArray[Any], weight: float) -> None:
     def write(partial: Path) -> None:
         with partial.open("wb") as stream:
             np.savez_compressed(stream, mask=mask, weight=np.float64(weight))
@@ -131,13 +131,10 @@ def _save(path: Path, mask: np.ndarray, weight: float) -> None:
     write_with(path, write)
 
 
-def _load(path: Path, *, shape: tuple[int, ...]) -> tuple[np.ndarray, float] | None:
+def _load(path: Path, *, shape: tuple[int, ...]) -> tuple[npt.NDArray[Any], float] | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             mask, weight = stored["mask"], float(stored["weight"])
     except (OSError, ValueError, KeyError, EOFError):
         return None
     return (mask, weight) if mask.shape == shape else None
-
-
-__all__ = ["Decision", "cross_fitted", "load_model", "newest_coarse", "publish", "retrain"]

@@ -1,0 +1,221 @@
+"""What each command does: from parsed arguments to an outcome that the command line shows."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoweak.errors import TaskError, WorkspaceError
+from autoweak.loop.context import Context, Problem
+from autoweak.progress import BarProgress
+from autoweak.tables import format_table
+from autoweak.tasks import Task, load_task
+from autoweak.workspace import FOLDER_NAME, ModelChoice, Workspace
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a command: plain data for `--json`, text for people, and what was passed over."""
+
+    data: dict[str, Any]
+    text: str
+    problems: tuple[Problem, ...] = ()
+
+
+Command = Callable[[argparse.Namespace, BarProgress], Outcome]
+
+
+def run_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
+    """Everything: coarse model, weak labels, retraining, report."""
+    from autoweak.loop.reporting import report_run
+    from autoweak.loop.run import run, summarise
+
+    context = _context(arguments, progress)
+    with context.workspace.lock():
+        result = run(context)
+        summary = summarise(result)
+        report = report_run(result, summary)
+    return Outcome({**summary, "report": str(report)}, _run_text(summary, report), tuple(context.problems))
+
+
+def train_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
+    """Train the coarse model, or retrain on gold + weak labels and publish the better one."""
+    from autoweak.loop.coarse import train_coarse
+    from autoweak.loop.gold import read_gold
+    from autoweak.loop.label import Labeller, calibrated
+    from autoweak.loop.retrain import publish, retrain
+
+    context = _context(arguments, progress)
+    with context.workspace.lock():
+        gold = read_gold(context)
+        version = train_coarse(context, gold)
+        reason = "gold labels only"
+        if arguments.model == "retrained":
+            labeller, _ = calibrated(Labeller.load(context, version), gold)
+            decision = publish(context, version, retrain(context, gold, labeller))
+            version, reason = decision.final, decision.reason
+        elif context.workspace.published() is None:
+            context.workspace.publish(version, reason=reason)
+    record = context.workspace.record(version)
+    data = {"model": version.name, "held_out_gold_dice": record["mean_cv_dice"], "reason": reason}
+    text = format_table(["model", "gold", "weak", "Dice on held-out gold"], [_model_row(version.name, record)])
+    return Outcome(data, text, tuple(context.problems))
+
+
+def label_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
+    """Make weak labels with the newest coarse model."""
+    from autoweak.loop.gold import read_gold
+    from autoweak.loop.label import Labeller, calibrated, label
+    from autoweak.loop.retrain import newest_coarse
+    from autoweak.loop.run import count_verdicts
+
+    context = _context(arguments, progress)
+    with context.workspace.lock():
+        labeller = Labeller.load(context, newest_coarse(context))
+        gold = [item for item in read_gold(context) if item.study.image_id in labeller.coarse.cv_dice]
+        labeller, _ = calibrated(labeller, gold)
+        labelled = label(labeller)
+    counts = count_verdicts(labelled.sidecars)
+    notes = list(dict.fromkeys(context.notes))
+    data = {"weak_labels": counts, "kept": labelled.kept, "problems": _plain(context.problems), "notes": notes}
+    text = format_table([*counts, "unchanged"], [[*counts.values(), labelled.kept]])
+    return Outcome(data, _with_notes(text, notes), tuple(context.problems))
+
+
+def predict_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
+    """Write a mask for each image with a trained model."""
+    from autoweak.loop.predict import predict
+
+    workspace = Workspace.existing(arguments.workspace or arguments.images)
+    predictions = predict(
+        arguments.images,
+        arguments.out,
+        workspace=workspace,
+        task=_recorded_task(workspace),
+        choice=ModelChoice(arguments.model),
+        progress=progress,
+    )
+    row = [predictions.model, len(predictions.written), len(predictions.empty), str(arguments.out)]
+    text = format_table(["model", "masks", "of them empty", "in"], [row])
+    return Outcome(predictions.to_dict(), text, predictions.problems)
+
+
+def evaluate_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
+    """Measure gold-only, weak labels and gold + weak against the truth."""
+    from autoweak.loop.evaluate import evaluate
+    from autoweak.loop.reporting import report_evaluation
+
+    context = _context(arguments, progress)
+    evaluation = evaluate(context, images=arguments.images, labels=arguments.labels)
+    summary = evaluation.to_dict()
+    report = report_evaluation(context, evaluation, folder=arguments.out)
+    text = f"{evaluation.table()}\n\nReport: {report}"
+    return Outcome({**summary, "report": str(report)}, text, tuple(context.problems))
+
+
+def status_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
+    """Count what is gold, weak and unlabelled, and list the models."""
+    from autoweak.loop.status import read_status
+
+    del progress
+    status = read_status(arguments.studies)
+    rows: list[list[object]] = [["images", status.images], ["gold labels", status.gold]]
+    rows += [[f"weak: {verdict}", count] for verdict, count in sorted(status.weak.items())]
+    rows += [["not labelled at all", status.unlabelled - sum(status.weak.values())]]
+    text = format_table(["what", "how many"], rows)
+    if status.mean_quality is not None:
+        text += f"\n\nMean quality of the weak labels (expected Dice): {status.mean_quality:.3f}"
+    if status.models:
+        models = [_model_row(model["model"], model) for model in status.models]
+        text += "\n\n" + format_table(["model", "gold", "weak", "Dice on held-out gold"], models)
+        text += f"\n\nFinal model: {status.final or 'none published'}"
+    return Outcome(status.to_dict(), text)
+
+
+def demo_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
+    """The whole loop on phantoms."""
+    from autoweak.loop.demo import demo
+
+    return demo(arguments.out, seed=arguments.seed, progress=progress)
+
+
+COMMANDS: dict[str, Command] = {
+    "demo": demo_command,
+    "run": run_command,
+    "train": train_command,
+    "label": label_command,
+    "predict": predict_command,
+    "evaluate": evaluate_command,
+    "status": status_command,
+}
+
+
+def _context(arguments: argparse.Namespace, progress: BarProgress) -> Context:
+    if arguments.seed < 0:
+        raise WorkspaceError(f"--seed must be 0 or more, got {arguments.seed}.")
+    return Context.open(
+        arguments.studies,
+        _task(getattr(arguments, "task", None), arguments.studies),
+        seed=arguments.seed,
+        promptable=getattr(arguments, "promptable", None),
+        checkpoint=getattr(arguments, "checkpoint", None),
+        policy_name=getattr(arguments, "policy", None),
+        progress=progress,
+    )
+
+
+def _task(name: str | None, studies: Path) -> Task:
+    if name is not None:
+        return load_task(name)
+    if not (studies / FOLDER_NAME / "task.json").is_file():
+        raise TaskError(
+            f"{studies} has no workspace that knows its task yet: name one with --task, e.g. --task breast_ultrasound."
+        )
+    return _recorded_task(Workspace(studies / FOLDER_NAME))
+
+
+def _recorded_task(workspace: Workspace) -> Task:
+    from pydantic import ValidationError
+
+    try:
+        return Task.model_validate(workspace.task())
+    except ValidationError:
+        raise WorkspaceError(
+            f"The task recorded in {workspace.root / 'task.json'} is not valid for this version of autoweak: "
+            "run again with --task NAME."
+        ) from None
+
+
+def _model_row(name: str, record: dict[str, Any]) -> list[object]:
+    return [name, record.get("gold"), record.get("weak"), record.get("mean_cv_dice")]
+
+
+def _run_text(summary: dict[str, Any], report: Path) -> str:
+    models = summary["models"]
+    rows: list[list[object]] = [["gold only", summary["gold"], 0, models["coarse"]["held_out_gold_dice"]]]
+    if models["retrained"] is not None:
+        used = models["retrained"]["weak_labels_used"]
+        rows.append(["gold + weak", summary["gold"], used, models["retrained"]["held_out_gold_dice"]])
+    counts = summary["weak_labels"]
+    parts = [
+        format_table(list(counts), [list(counts.values())]),
+        format_table(["model", "gold", "weak", "Dice on held-out gold"], rows),
+        f"Final model: {models['final']['version']} ({models['final']['reason']})",
+        f"Report: {report}",
+    ]
+    return _with_notes("\n\n".join(parts), summary["notes"])
+
+
+def _with_notes(text: str, notes: list[str]) -> str:
+    if not notes:
+        return text
+    shown = [f"- {note}" for note in notes[:10]]
+    more = [f"- and {len(notes) - 10} more, in the report"] if len(notes) > 10 else []
+    return "\n".join([text, "", "Notes:", *shown, *more])
+
+
+def _plain(problems: list[Problem]) -> list[dict[str, str]]:
+    return [vars(problem) for problem in problems]

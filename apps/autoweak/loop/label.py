@@ -1,0 +1,223 @@
+"""Making weak labels for every image without a gold label, and keeping them with their sidecars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autoweak.atomic import remove_partials, write_json, write_with
+from autoweak.errors import AutoweakError, LabelError
+from autoweak.loop.coarse import load_model
+from autoweak.loop.context import Context
+from autoweak.loop.gold import Gold
+from autoweak.progress import each
+from autoweak.studies import Study, StudyImage, mask_suffix, write_mask
+from autoweak.studies.folder import WEAK_FOLDER
+from autoweak.weak_labels import (
+    CoarseRecord,
+    ImageRecord,
+    Inputs,
+    PromptableRecord,
+    QualityModel,
+    Sidecar,
+    TaskRecord,
+    WeakLabel,
+    calibrate,
+    generate,
+    is_current,
+    read_sidecar,
+    save_weak_label,
+    was_edited,
+)
+from autoweak.workspace import ModelVersion
+
+if TYPE_CHECKING:
+    from autoweak.promptable import EmbeddingCache, Promptable
+    from autoweak.training import TrainedModel
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The quality model, with expected and true Dice of the weak labels of gold images it was fitted on."""
+
+    quality: QualityModel
+    expected: tuple[float, ...]
+    measured: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """A coarse model, a promptable model and a policy, ready to make weak labels."""
+
+    context: Context
+    version: ModelVersion
+    coarse: TrainedModel
+    promptable: Promptable
+    cache: EmbeddingCache
+    quality: QualityModel = field(default_factory=QualityModel)
+
+    @classmethod
+    def load(cls, context: Context, version: ModelVersion) -> Labeller:
+        """Load both models of a context."""
+        promptable, cache = context.load_promptable()
+        return cls(context, version, load_model(version), promptable, cache)
+
+    def generate(self, view: npt.NDArray[Any], coarse_map: npt.NDArray[Any]) -> WeakLabel:
+        """The weak label of an 8-bit view (S, H, W, C) and its coarse map (S, K, H, W)."""
+        return generate(
+            view,
+            coarse_map,
+            model=self.promptable,
+            cache=self.cache,
+            policy=self.context.policy,
+            labels=tuple(self.context.task.labels.values()),
+            seed=self.context.seed,
+            quality_model=self.quality,
+        )
+
+    def inputs_of(self, image: StudyImage) -> Inputs:
+        """All that the weak label of `image` is made of."""
+        task = self.context.task
+        slices, height, width, channels = image.pixels.shape
+        return Inputs(
+            image=ImageRecord(id=image.image_id, sha256=image.sha256, size=(slices, height, width, channels)),
+            task=TaskRecord(name=task.name, sha256=task.sha256),
+            coarse=CoarseRecord(version=self.version.name, sha256=self.coarse.sha256),
+            promptable=PromptableRecord(
+                name=self.promptable.name, sha256=self.promptable.sha256, contract=self.promptable.contract.name
+            ),
+            policy=self.context.policy,
+            seed=self.context.seed,
+            quality_model=self.quality,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """What all weak labels have in common, as plain data: a part of fingerprints."""
+        return {
+            "task": self.context.task.sha256,
+            "coarse": self.coarse.sha256,
+            "promptable": [self.promptable.name, self.promptable.sha256, self.promptable.contract.name],
+            "policy": self.context.policy.to_dict(),
+            "seed": self.context.seed,
+            "quality": self.quality.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What `label` did: sidecars in order of image id, and how many of them were there already."""
+
+    sidecars: tuple[Sidecar, ...]
+    kept: int
+
+
+def calibrated(labeller: Labeller, gold: Sequence[Gold]) -> tuple[Labeller, Calibration]:
+    """Fit the quality on gold images, each labelled with the coarse members that never saw it."""
+    context = labeller.context
+    context.progress.stage("Calibrating quality on gold")
+    pairs = []
+    for item in each(gold, context.progress):
+        coarse_map = labeller.coarse.predict_out_of_fold(item.study.image_id, item.view)
+        pairs.append((labeller.generate(item.view, coarse_map), item.mask))
+    quality = calibrate(pairs)
+    scored = [
+        (quality.predict(one.scores), _dice(weak.mask == one.label, mask == one.label))
+        for weak, mask in pairs
+        for one in weak.scores
+        if one.scores is not None
+    ]
+    write_json(context.workspace.root / "quality.json", quality.to_dict())
+    expected, measured = ([pair[index] for pair in scored] for index in (0, 1))
+    return (
+        Labeller(context, labeller.version, labeller.coarse, labeller.promptable, labeller.cache, quality),
+        Calibration(quality, tuple(expected), tuple(measured)),
+    )
+
+
+def label(labeller: Labeller) -> Labelled:
+    """Make or keep the weak label of every image without a gold label.
+
+    What a person changed in labels/original is left as it is, with a note. Unreadable images become problems.
+    """
+    context = labeller.context
+    folder = context.studies.root / WEAK_FOLDER
+    if folder.is_dir():
+        remove_partials(folder)
+    sidecars, kept = [], 0
+    context.progress.stage("Weak labels")
+    for study in each(context.studies.unlabelled, context.progress):
+        try:
+            made = _label_one(labeller, study, folder)
+        except AutoweakError as error:
+            context.report_problem(study.image_id, error)
+            continue
+        if made is not None:
+            sidecars.append(made[0])
+            kept += made[1]
+    return Labelled(tuple(sidecars), kept)
+
+
+def _label_one(labeller: Labeller, study: Study, folder: Path) -> tuple[Sidecar, bool] | None:
+    read = labeller.context.read(study)
+    if read is None:
+        return None
+    image, view = read
+    mask_path = folder / f"{study.image_id}{mask_suffix(image)}"
+    previous = _previous(study)
+    if _is_persons(study, previous, mask_path):
+        labeller.context.notes.append(
+            f"{study.image_id}: its label in {WEAK_FOLDER} was changed or put there by someone and is kept as it is; "
+            "save it in labels/final to count it as gold."
+        )
+        return None
+    inputs = labeller.inputs_of(image)
+    if previous is not None and is_current(previous, inputs=inputs, mask_path=mask_path):
+        return previous, True
+    coarse_map = labeller.coarse.predict(view)
+    _keep_map(labeller, study.image_id, coarse_map)
+    weak = labeller.generate(view, coarse_map)
+    sidecar = save_weak_label(
+        weak,
+        inputs=inputs,
+        mask_path=mask_path,
+        write_mask=lambda path: write_mask(path, weak.mask, image=image),
+    )
+    return sidecar, False
+
+
+def _previous(study: Study) -> Sidecar | None:
+    if study.sidecar is None:
+        return None
+    try:
+        return read_sidecar(study.sidecar)
+    except LabelError:
+        # Damaged, or of another format: the mask then counts as somebody's.
+        return None
+
+
+def _is_persons(study: Study, previous: Sidecar | None, mask_path: Path) -> bool:
+    candidates = {mask_path, study.weak} if study.weak is not None else {mask_path}
+    return any(was_edited(previous, path) for path in candidates)
+
+
+def _keep_map(labeller: Labeller, image_id: str, coarse_map: npt.NDArray[Any]) -> None:
+    """Keep the probability map, (S, K, H, W), in steps of 1/255 as the S1 paper's code does."""
+    path = labeller.context.workspace.coarse_map(labeller.version, image_id)
+    quantised = np.round(coarse_map * 255).astype(np.uint8)
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as stream:
+            np.savez_compressed(stream, probability=quantised)
+
+    write_with(path, write)
+
+
+def _dice(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
+    from autoweak.weak_labels.scores import dice
+
+    return dice(first, second)
