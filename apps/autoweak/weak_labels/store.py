@@ -92,7 +92,7 @@ def save_weak_label(
     if weak.status is Status.NOTHING_FOUND:
         sidecar = describe(weak, inputs=inputs, mask=None, replaces=replaces)
         write_sidecar(sidecar_path, sidecar)
-        mask_path.unlink(missing_ok=True)
+        _remove(mask_path)
         return sidecar
     with atomic.atomic_path(mask_path) as partial:
         write_mask(partial)
@@ -100,3 +100,7 @@ def save_weak_label(
         sidecar = describe(weak, inputs=inputs, mask=record, replaces=replaces)
         write_sidecar(sidecar_path, sidecar)
     return sidecar
+
+
+def _remove(mask_path: Path) -> None:
+    mask_path.unlink(missing_ok=True)
