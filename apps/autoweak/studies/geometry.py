@@ -66,7 +66,8 @@ class Geometry:
     def from_slices(self, slices: Array) -> Array:
         """Turn slices (S, H, W) back into the stored array, (H, W) or (I, J, K)."""
         if not self.is_volume:
-            return slices[0]
+            picture: Array = slices[0]
+            return picture
         back = [self.axes.index(axis) for axis in range(3)]
         stored: Array = slices[self._steps()].transpose(back)
         return stored

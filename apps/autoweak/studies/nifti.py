@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from autoweak.errors import ImageError
 from autoweak.studies.geometry import Array, Geometry
 from autoweak.studies.stored import Stored, check_spatial, plain_dtype
 
+_NIFTI_1_BYTES = 348
 _ERRORS = (
     OSError,
     ValueError,
@@ -55,11 +55,8 @@ def read(path: Path) -> Stored:
             raise ImageError(msg)
         with np.errstate(all="ignore"):
             array = np.asanyarray(volume.dataobj).reshape(shape)
-        header = volume.header.copy()
-        stream = io.BytesIO()
-        header.write_to(stream)
-        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-        return Stored(plain_dtype(array), affine, file_shape, stream.getvalue())
+        affine = np.asarray(volume.header.get_best_affine(), dtype=np.float64)
+        return Stored(plain_dtype(array), affine, file_shape, volume.header.binaryblock)
 
 
 def write(path: Path, stored: npt.NDArray[np.uint8], *, geometry: Geometry) -> None:
@@ -86,13 +83,13 @@ def _image(nibabel: Any, array: Array, affine: npt.NDArray[np.float64], *, heade
         if _is_rigid(affine):
             mask.set_qform(affine, code=1)
         return mask
-    kind = nibabel.Nifti1Image if len(header) < 540 else nibabel.Nifti2Image
-    own = kind.header_class.from_fileobj(io.BytesIO(header))
+    kind = nibabel.Nifti1Image if len(header) == _NIFTI_1_BYTES else nibabel.Nifti2Image
+    own = kind.header_class(header, check=False)
     own.set_data_dtype(np.uint8)
     own.set_slope_inter(1, 0)
     own["cal_min"] = own["cal_max"] = 0  # the image's display window would hide the labels
-    own["descrip"] = own["intent_name"] = own["aux_file"] = own["db_name"] = b""  # may name a patient
-    own.extensions.clear()
+    for text in {"descrip", "intent_name", "aux_file", "db_name"} & set(own.keys()):
+        own[text] = b""  # may name a patient
     return kind(array, own.get_best_affine(), own)
 
 

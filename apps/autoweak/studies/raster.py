@@ -41,7 +41,8 @@ def read_pixels(path: Path) -> Array:
     """Read a picture as it is stored; an EXIF orientation is not applied.
 
     Masks are drawn on the stored pixels (3D Slicer, MONAI Label and ITK show them so), hence turning the picture
-    would part it from its mask. Transparency is dropped, palettes and CMYK become RGB, 1-bit becomes 0 and 255.
+    would part it from its mask. Only in TIFF does the orientation say how rows and columns are stored; it is followed
+    there, by ITK as by us. Transparency is dropped, palettes and CMYK become RGB, 1-bit becomes 0 and 255.
 
     Args:
         path: a PNG, JPEG, BMP or TIFF file, whatever its name ends in.
