@@ -53,8 +53,9 @@ def _add_lesion(
     inside = soft_inside(level, rng.uniform(0.015, 0.09))
     depth = np.clip(-level / np.float32(radius), 0, 1)
     density = _pigment_density(rng, depth, size) * inside
-    image = image * (1 - density[..., None]) + _pigment_colour(rng, depth, size) * density[..., None]
-    return np.asarray(image, np.float32), level < 0
+    cover = density[..., None]
+    image = np.asarray(image * (1 - cover) + _pigment_colour(rng, depth, size) * cover, np.float32)
+    return image, level < 0
 
 
 def _pigment_density(rng: np.random.Generator, depth: Float, size: Size) -> Float:
