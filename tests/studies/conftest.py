@@ -17,7 +17,7 @@ MakeTask = Callable[..., Task]
 
 @pytest.fixture(scope="session")
 def make_task() -> MakeTask:
-    """A task with labels a, b, c ... of values 1, 2, 3 ..."""
+    """A task with labels label_1, label_2 ... of values 1, 2 ..."""
 
     def make(count: int = 1, *, dimension: int = 2) -> Task:
         return Task.model_validate(
@@ -27,7 +27,7 @@ def make_task() -> MakeTask:
                 "modality": "US",
                 "dimension": dimension,
                 "channels": 1,
-                "labels": {chr(ord("a") + index): index + 1 for index in range(count)},
+                "labels": {f"label_{value}": value for value in range(1, count + 1)},
                 "coarse": {"size": 64, "epochs": 1},
             }
         )

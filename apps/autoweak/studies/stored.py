@@ -56,7 +56,7 @@ def check_spatial(shape: tuple[int, ...]) -> tuple[int, int, int]:
     if extra:
         msg = f"it has {len(shape)} axes, {' x '.join(map(str, shape))}; split it into volumes of three axes"
         raise ImageError(msg)
-    first, second, third = (*shape[:3], 1, 1, 1)[:3]
+    first, second, third = (max(length, 0) for length in (*shape[:3], 1, 1, 1)[:3])
     check_size(first * second * third, limit=MAX_VOXELS, unit="voxel")
     return first, second, third
 
