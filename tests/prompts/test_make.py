@@ -132,6 +132,21 @@ def test_another_seed_draws_other_negative_points(map_of: Callable[..., Map]) ->
     assert first[0].points[1:] != second[0].points[1:]
 
 
+def test_slices_that_are_alike_get_negative_points_of_their_own(map_of: Callable[..., Map]) -> None:
+    twice = np.repeat(map_of((20, 20, 20, 20, 0.9)), 2, axis=0)
+    first, second = make_prompts(twice, policy=get_policy("points"), labels=(1,), seed=0)
+    assert first.points[1:] != second.points[1:]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_negative_points_keep_away_from_the_other_components_too(seed: int, map_of: Callable[..., Map]) -> None:
+    blobs = map_of((20, 10, 20, 20, 0.9), (20, 36, 20, 20, 0.8))
+    away = ndimage.distance_transform_edt(blobs[0, 0] < 0.5)
+    policy = get_policy("points", components=2, negatives=16)
+    for prompt in make_prompts(blobs, policy=policy, labels=(1,), seed=seed):
+        assert min(away[int(y), int(x)] for x, y, is_positive in prompt.points if not is_positive) >= 4
+
+
 @pytest.mark.parametrize("name", POLICIES)
 def test_an_empty_map_makes_no_prompt(name: str) -> None:
     assert make_prompts(np.zeros((3, 2, 40, 50)), policy=get_policy(name), labels=(1, 2), seed=0) == ()
@@ -219,6 +234,7 @@ def test_the_published_positive_point_is_the_median_column_and_row() -> None:
     levels = np.zeros((256, 256), dtype=int)
     levels[40:101, 40:61] = 255
     levels[90:101, 40:141] = 255
+    levels[45:85, 45:58] = 0
     (prompt,) = _published(levels, "s1_points_published")
     rows, columns = np.nonzero(levels)
     assert prompt.points == ((float(np.round(np.median(columns))), float(np.round(np.median(rows))), True),)
@@ -237,6 +253,13 @@ def test_the_published_negative_point_has_no_effect_and_is_left_out() -> None:
     seeds = {make_prompts((levels / 255)[None, None], policy=policy, labels=(1,), seed=seed) for seed in range(5)}
     assert len(seeds) == 1
     assert all(is_positive for *_, is_positive in seeds.pop()[0].points)
+
+
+def test_the_area_is_counted_in_the_slice_s_own_pixels() -> None:
+    native = np.zeros((1, 1, 512, 768))
+    native[0, 0, 100:200, 300:450] = 1.0
+    (prompt,) = make_prompts(native, policy=get_policy("s1_box_published"), labels=(1,), seed=0)
+    assert prompt.area == pytest.approx(15000, rel=0.05)
 
 
 @given(

@@ -79,3 +79,10 @@ def test_far_places_serve_when_there_is_none_near() -> None:
     points = _negatives(probability, count=1)
     assert len(points) == 1
     assert min(points[0]) >= 90
+
+
+def test_a_place_next_to_the_component_is_too_near() -> None:
+    probability = np.full((40, 40), 0.4)
+    probability[9:31, 9:31] = 0.0
+    probability[10:30, 10:30] = 0.9
+    assert _negatives(probability, count=3) == []

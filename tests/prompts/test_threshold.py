@@ -50,3 +50,11 @@ def test_the_canvas_keeps_places_where_they_are() -> None:
     rows, columns = np.nonzero(to_canvas(probability, 256) >= 0.5)
     assert (rows.min(), rows.max()) == (64, 127)
     assert (columns.min(), columns.max()) == (128, 191)
+
+
+def test_the_canvas_takes_pixels_as_areas_not_as_points() -> None:
+    probability = np.zeros((64, 64))
+    probability[10, 10] = 1.0
+    levels = to_canvas(probability, 256)
+    # Pixel 10 of 64 covers pixels 40 to 43 of 256.
+    assert np.average(np.arange(256), weights=levels.sum(axis=0)) == pytest.approx(41.5, abs=0.05)

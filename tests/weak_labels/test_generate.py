@@ -106,6 +106,15 @@ def test_labels_need_not_be_counted_from_one(model: Any, cache: Any) -> None:
     assert np.unique(weak.mask).tolist() == [0, 4, 9]
 
 
+def test_each_class_is_scored_against_its_own_map(model: Any, cache: Any) -> None:
+    coarse_map = _maps((0, 0, 5, 5, 15, 15), (0, 1, 40, 40, 15, 15), classes=2)
+    coarse_map[0, 1] *= 0.7
+    first, second = _generate(coarse_map, model, cache).scores
+    assert first.scores is not None
+    assert second.scores is not None
+    assert (first.scores.confidence, second.scores.confidence) == pytest.approx((0.9, 0.63))
+
+
 @pytest.mark.parametrize(("low", "part"), [(0.0, "reached 0.35"), (0.3, "the highest is 0.30")])
 def test_an_empty_map_ends_as_nothing_found_without_encoding(low: float, part: str, model: Any, cache: Any) -> None:
     weak = _generate(_maps(slices=2, low=low), model, cache)

@@ -31,3 +31,9 @@ def test_the_order_of_prompts_does_not_matter_and_empty_masks_add_nothing(seed: 
     with_empty = np.concatenate([logits, np.full((1, 6, 7), -0.1)])
     np.testing.assert_array_equal(merge_masks(with_empty, with_empty > 0, [*labels, 3]), merged)
     np.testing.assert_array_equal(merged > 0, (logits > 0).any(axis=0))
+
+
+def test_a_class_wins_only_where_its_mask_is() -> None:
+    logits = np.array([[[5.0, 5.0]], [[1.0, 1.0]]])
+    masks = np.array([[[True, False]], [[True, True]]])
+    np.testing.assert_array_equal(merge_masks(logits, masks, [1, 2]), [[1, 2]])

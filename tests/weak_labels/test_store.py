@@ -74,7 +74,8 @@ def test_a_machine_made_mask_is_replaced_or_removed(
 def test_other_inputs_or_a_lost_mask_are_not_current(inputs: Inputs, labelled: WeakLabel, mask_path: Path) -> None:
     sidecar = save_weak_label(labelled, inputs=inputs, mask_path=mask_path, write_mask=_writer(b"mask"))
     assert not is_current(sidecar, inputs=inputs.model_copy(update={"seed": 8}), mask_path=mask_path)
-    mask_path.unlink()
+    renamed = mask_path.rename(mask_path.with_suffix(".nii.gz"))
+    assert not is_current(sidecar, inputs=inputs, mask_path=renamed)
     assert not is_current(sidecar, inputs=inputs, mask_path=mask_path)
     assert not was_edited(sidecar, mask_path)
 
