@@ -1,4 +1,4 @@
-"""The report's plots, as SVG with a clear background, which a page may show on light and on dark."""
+"""The report's plots, as SVG with a clear background and dark ink."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ def quality_histogram(values: Sequence[float], verdicts: Sequence[str]) -> bytes
     Raises:
         PlotError: there is not one verdict for each value.
     """
+    from matplotlib.ticker import MaxNLocator
+
     _same_length("verdicts", verdicts, "qualities", values)
     named = [str(getattr(verdict, "value", verdict)) for verdict in verdicts]
     figure, axes = _figure(x="quality (expected Dice)", y="weak labels")
@@ -52,7 +54,7 @@ def quality_histogram(values: Sequence[float], verdicts: Sequence[str]) -> bytes
         axes.bar(edges[:-1], counts, width=0.9 / _BINS, align="edge", bottom=base, **style)
         base += counts
     axes.set_xlim(0, 1)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(axes)
     return _svg(figure)
 
