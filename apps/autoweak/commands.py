@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autoweak.errors import TaskError, WorkspaceError
 from autoweak.loop.context import Context, Problem
@@ -14,6 +14,9 @@ from autoweak.progress import BarProgress
 from autoweak.tables import format_table
 from autoweak.tasks import Task, load_task
 from autoweak.workspace import FOLDER_NAME, ModelChoice, Workspace
+
+if TYPE_CHECKING:
+    from autoweak.experiments.report import PictureCase
 
 
 @dataclass(frozen=True)
@@ -106,14 +109,19 @@ def predict_command(arguments: argparse.Namespace, progress: BarProgress) -> Out
 def evaluate_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
     """Measure gold-only, weak labels and gold + weak against the truth."""
     from autoweak.loop.evaluate import evaluate
-    from autoweak.loop.reporting import report_evaluation
+    from autoweak.loop.reporting import picture_of, report_evaluation
 
     context = _context(arguments, progress)
-    evaluation = evaluate(context, images=arguments.images, labels=arguments.labels)
-    summary = evaluation.to_dict()
-    report = report_evaluation(context, evaluation, folder=arguments.out)
+    pictures: list[PictureCase] = []
+    evaluation = evaluate(
+        context,
+        images=arguments.images,
+        labels=arguments.labels,
+        on_case=lambda case: pictures.append(picture_of(case)),
+    )
+    report = report_evaluation(context, evaluation, pictures, folder=arguments.out)
     text = f"{evaluation.table()}\n\nReport: {report}"
-    return Outcome({**summary, "report": str(report)}, text, tuple(context.problems))
+    return Outcome({**evaluation.to_dict(), "report": str(report)}, text, tuple(context.problems))
 
 
 def status_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
@@ -139,7 +147,23 @@ def demo_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcom
     """The whole loop on phantoms."""
     from autoweak.loop.demo import demo
 
-    return demo(arguments.out, seed=arguments.seed, progress=progress)
+    parts = demo(arguments.out, seed=arguments.seed, progress=progress)
+    rows: list[list[object]] = []
+    for part in parts:
+        counts = part.summary["weak_labels"]
+        labelled = counts["accept"] + counts["review"] + counts["reject"]
+        dice = [part.evaluation.summary(arm).mean for arm in part.evaluation.arms]
+        rows.append([part.kind, labelled, counts["nothing found"], *dice, *[None] * (3 - len(dice))])
+    header = ["phantoms", "weak labels", "nothing found", "Dice gold only", "Dice weak label", "Dice gold + weak"]
+    studies = parts[0].folder / "studies"
+    text = [
+        format_table(header, rows),
+        "Dice on validation phantoms that no model has seen.",
+        "Reports to look at:\n" + "\n".join(f"  {part.run_report}\n  {part.evaluation_report}" for part in parts),
+        f"Next: autoweak status {studies}\n  or: autoweak run YOUR_STUDIES --task breast_ultrasound",
+    ]
+    data = {part.kind: {**part.summary, "report": str(part.run_report)} for part in parts}
+    return Outcome(data, "\n\n".join(text))
 
 
 COMMANDS: dict[str, Command] = {

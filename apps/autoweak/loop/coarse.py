@@ -40,8 +40,9 @@ def fit(
     kind: ModelKind,
     key: str,
     extra: Mapping[int, list[Sample]],
+    coarse: ModelVersion | None = None,
 ) -> ModelVersion:
-    """Cross-validate on gold (with `extra` weak samples a fold), keep the result as a new version."""
+    """Cross-validate on gold (with `extra` weak samples a fold, made with `coarse`), keep it as a new version."""
     from autoweak.training import cross_validate
 
     run_folder = context.workspace.run_folder(key)
@@ -58,7 +59,7 @@ def fit(
     # What lies there without a record is from a run that was killed while saving.
     shutil.rmtree(version.folder, ignore_errors=True)
     model.save(version.folder)
-    context.workspace.write_record(version, _record(context, gold, model, key=key, extra=extra))
+    context.workspace.write_record(version, _record(context, gold, model, key=key, extra=extra, coarse=coarse))
     shutil.rmtree(run_folder, ignore_errors=True)
     return version
 
@@ -112,7 +113,13 @@ def load_model(version: ModelVersion) -> TrainedModel:
 
 
 def _record(
-    context: Context, gold: tuple[Gold, ...], model: TrainedModel, *, key: str, extra: Mapping[int, list[Sample]]
+    context: Context,
+    gold: tuple[Gold, ...],
+    model: TrainedModel,
+    *,
+    key: str,
+    extra: Mapping[int, list[Sample]],
+    coarse: ModelVersion | None,
 ) -> dict[str, Any]:
     scores = model.cv_dice
     return {
@@ -121,6 +128,7 @@ def _record(
         "seed": context.seed,
         "sha256": model.sha256,
         "gold": len(gold),
+        "coarse": None if coarse is None else coarse.name,
         "weak": len({sample.image_id for samples in extra.values() for sample in samples}),
         "cv_dice": dict(scores),
         "mean_cv_dice": sum(scores.values()) / len(scores),

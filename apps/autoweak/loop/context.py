@@ -37,10 +37,10 @@ class Context:
     studies: StudiesFolder
     task: Task
     workspace: Workspace
+    policy: PromptPolicy
     seed: int = 0
     promptable: str | None = None
     checkpoint: Path | None = None
-    policy_name: str | None = None
     progress: Progress = field(default_factory=NoProgress)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -60,26 +60,17 @@ class Context:
         """Open a studies folder and its workspace.
 
         Raises:
+            PromptError: when there is no such prompt policy.
             StudiesError: when the folder is not a studies folder.
             WorkspaceError: when its workspace belongs to another task.
         """
         studies = open_studies(root)
+        policy = policy_of(task, policy_name)
         workspace = Workspace.of_studies(studies.root)
         workspace.remember_task(task.model_dump(mode="json"))
-        context = cls(studies, task, workspace, seed, promptable, checkpoint, policy_name, progress or NoProgress())
+        context = cls(studies, task, workspace, policy, seed, promptable, checkpoint, progress or NoProgress())
         context.notes.extend(studies.notes)
         return context
-
-    @property
-    def policy(self) -> PromptPolicy:
-        """The prompt policy asked for, or the task's; published policies are taken exactly as published."""
-        from autoweak.prompts import get_policy
-
-        name = self.policy_name or self.task.policy
-        if name.endswith("_published"):
-            return get_policy(name)
-        options = self.task.policy_options if name == self.task.policy else {}
-        return get_policy(name, **{"components": self.task.components, **options})
 
     def load_promptable(self) -> tuple[Promptable, EmbeddingCache]:
         """The promptable model and the cache of its embeddings."""
@@ -102,6 +93,21 @@ class Context:
         problem = Problem(image_id, str(error))
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def policy_of(task: Task, name: str | None = None) -> PromptPolicy:
+    """The prompt policy of that name, or the task's own; published policies are taken exactly as published.
+
+    Raises:
+        PromptError: when there is no such policy, or the task's options do not fit it.
+    """
+    from autoweak.prompts import get_policy
+
+    name = name or task.policy
+    if name.endswith("_published"):
+        return get_policy(name)
+    options = task.policy_options if name == task.policy else {}
+    return get_policy(name, **{"components": task.components, **options})
 
 
 def view_of(image: StudyImage, task: Task) -> npt.NDArray[Any]:

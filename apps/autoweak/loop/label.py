@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ from autoweak.weak_labels import (
     save_weak_label,
     was_edited,
 )
+from autoweak.weak_labels.scores import dice
 from autoweak.workspace import ModelVersion
 
 if TYPE_CHECKING:
@@ -43,11 +44,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The quality model, with expected and true Dice of the weak labels of gold images it was fitted on."""
+    """The quality model, and what it was fitted on: weak labels of gold images.
+
+    Attributes:
+        quality: the model.
+        expected: quality of each class of each gold image that got a mask, 0 to 1.
+        measured: its Dice, 0 to 1.
+        dice: gold image id to the mean Dice over the labels, images in which nothing was found included.
+    """
 
     quality: QualityModel
     expected: tuple[float, ...]
     measured: tuple[float, ...]
+    dice: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -126,17 +135,22 @@ def calibrated(labeller: Labeller, gold: Sequence[Gold]) -> tuple[Labeller, Cali
         pairs.append((labeller.generate(item.view, coarse_map), item.mask))
     quality = calibrate(pairs)
     scored = [
-        (quality.predict(one.scores), _dice(weak.mask == one.label, mask == one.label))
+        (quality.predict(one.scores), dice(weak.mask == one.label, mask == one.label))
         for weak, mask in pairs
         for one in weak.scores
         if one.scores is not None
     ]
-    write_json(context.workspace.root / "quality.json", quality.to_dict())
-    expected, measured = ([pair[index] for pair in scored] for index in (0, 1))
-    return (
-        Labeller(context, labeller.version, labeller.coarse, labeller.promptable, labeller.cache, quality),
-        Calibration(quality, tuple(expected), tuple(measured)),
+    values = tuple(context.task.labels.values())
+    calibration = Calibration(
+        quality,
+        expected=tuple(pair[0] for pair in scored),
+        measured=tuple(pair[1] for pair in scored),
+        dice={
+            item.study.image_id: float(np.mean([dice(weak.mask == value, mask == value) for value in values]))
+            for item, (weak, mask) in zip(gold, pairs, strict=True)
+        },
     )
+    return replace(labeller, quality=quality), calibration
 
 
 def label(labeller: Labeller) -> Labelled:
@@ -148,6 +162,7 @@ def label(labeller: Labeller) -> Labelled:
     folder = context.studies.root / WEAK_FOLDER
     if folder.is_dir():
         remove_partials(folder)
+    write_json(context.workspace.root / "quality.json", labeller.quality.to_dict())
     sidecars, kept = [], 0
     context.progress.stage("Weak labels")
     for study in each(context.studies.unlabelled, context.progress):

@@ -54,7 +54,7 @@ def retrain(context: Context, gold: tuple[Gold, ...], labeller: Labeller) -> Mod
     if not any(extra.values()):
         return None
     context.progress.stage("Retraining on gold + weak")
-    return fit(context, gold, kind=ModelKind.RETRAINED, key=key, extra=extra)
+    return fit(context, gold, kind=ModelKind.RETRAINED, key=key, extra=extra, coarse=labeller.version)
 
 
 def cross_fitted(

@@ -1,0 +1,222 @@
+"""Measuring the arms of the loop against the truth: gold only, weak labels, gold + weak, and the final model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from autoweak.errors import AutoweakError, StudiesError
+from autoweak.experiments.metrics import Comparison, ImageScore, Summary, compare, score_image, summarise
+from autoweak.loop.coarse import load_model
+from autoweak.loop.context import Context
+from autoweak.loop.gold import read_gold
+from autoweak.loop.label import Labeller, calibrated
+from autoweak.loop.predict import mask_of
+from autoweak.loop.retrain import newest_coarse
+from autoweak.progress import each
+from autoweak.studies import Study, list_images, read_label
+from autoweak.tables import format_table
+from autoweak.workspace import ModelChoice, ModelKind, ModelVersion
+
+if TYPE_CHECKING:
+    from autoweak.training import TrainedModel
+    from autoweak.weak_labels import WeakLabel
+
+    Array = npt.NDArray[Any]
+
+GOLD_ONLY, WEAK, GOLD_AND_WEAK = "gold only", "weak label", "gold + weak"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image with known truth: scores an arm, and what is needed to show it.
+
+    The arrays are the 8-bit view (S, H, W, C), coarse map (S, K, H, W), weak label and truth (S, H, W).
+    """
+
+    study: Study
+    scores: Mapping[str, ImageScore]
+    weak: WeakLabel
+    view: Array
+    coarse_map: Array
+    truth: Array
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of all arms on the same images."""
+
+    arms: Mapping[str, tuple[ImageScore, ...]]
+    models: Mapping[str, str]
+    final: str
+    held_out: str
+    qualities: Mapping[str, float | None]
+
+    def dice(self, arm: str) -> dict[str, float]:
+        """Image id to mean Dice over the labels."""
+        return {score.image_id: score.dice for score in self.arms[arm]}
+
+    def summary(self, arm: str) -> Summary:
+        """Mean, median and confidence interval of an arm's Dice."""
+        return summarise(list(self.dice(arm).values()))
+
+    def against_gold_only(self, arm: str) -> Comparison:
+        """An arm minus gold only, image by image."""
+        return compare(self.dice(GOLD_ONLY), self.dice(arm))
+
+    def table(self) -> str:
+        """The figures as a text table."""
+        return format_table(*self.rows())
+
+    def rows(self) -> tuple[list[str], list[list[object]]]:
+        """Header and rows of the table of arms."""
+        header = ["arm", "model", "images", "Dice", "95 % interval", "median", "IoU", "against gold only", "p"]
+        rows: list[list[object]] = []
+        for arm, scores in self.arms.items():
+            summary = self.summary(arm)
+            interval = f"{summary.low:.3f} to {summary.high:.3f}"
+            iou = sum(score.iou for score in scores) / len(scores)
+            row: list[object] = [arm, self.models[arm], summary.count, summary.mean, interval, summary.median, iou]
+            if arm == GOLD_ONLY:
+                rows.append([*row, None, None])
+                continue
+            comparison = self.against_gold_only(arm)
+            rows.append([*row, f"{comparison.difference.mean:+.3f}", comparison.p_value])
+        return header, rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for `metrics.json`."""
+        arms = {
+            arm: {
+                "model": self.models[arm],
+                **self.summary(arm).to_dict(),
+                "against_gold_only": None if arm == GOLD_ONLY else self.against_gold_only(arm).to_dict(),
+                "images": [score.to_dict() for score in scores],
+            }
+            for arm, scores in self.arms.items()
+        }
+        return {"truth": self.held_out, "final": self.final, "arms": arms, "weak_label_quality": dict(self.qualities)}
+
+
+@dataclass(frozen=True)
+class _Arms:
+    """The models to measure, and whether images are gold ones that each member but one has seen."""
+
+    labeller: Labeller
+    retrained: tuple[ModelVersion, TrainedModel] | None
+    out_of_fold: bool
+
+    def map_of(self, model: TrainedModel, study: Study, view: Array) -> Array:
+        return model.predict_out_of_fold(study.image_id, view) if self.out_of_fold else model.predict(view)
+
+
+def evaluate(
+    context: Context,
+    *,
+    images: Path | None = None,
+    labels: Path | None = None,
+    on_case: Callable[[Case], None] | None = None,
+) -> Evaluation:
+    """Score every arm on images with known truth; nothing is written into the studies, nothing learned.
+
+    Args:
+        context: the studies and their workspace.
+        images: a folder of images that are not gold in these studies; None measures on the gold images,
+            each with the networks that never saw it.
+        labels: their truth, named like the images.
+        on_case: called with each case, in order of image id.
+
+    Raises:
+        StudiesError: when only one of `images` and `labels` is given, or no image has a truth.
+        WorkspaceError: when there is no trained model.
+    """
+    if (images is None) != (labels is None):
+        raise StudiesError("--images and --labels go together: give the images and the folder with their truth.")
+    gold = read_gold(context)
+    labeller = Labeller.load(context, newest_coarse(context))
+    known = [item for item in gold if item.study.image_id in labeller.coarse.cv_dice]
+    labeller, _ = calibrated(labeller, known)
+    arms = _Arms(labeller, _retrained(context, labeller.version), out_of_fold=images is None)
+    if images is None or labels is None:
+        studies = tuple(item.study for item in known)
+        held_out = "gold, by the networks that never saw it"
+    else:
+        studies = _with_truth(images, labels)
+        held_out = str(images)
+    seen = {} if arms.out_of_fold else {item.image.sha256: item.study.image_id for item in gold}
+    context.progress.stage("Evaluating")
+    cases = []
+    for study in each(studies, context.progress):
+        case = _case(context, arms, study, seen=seen)
+        if case is not None:
+            if on_case is not None:
+                on_case(case)
+            cases.append((case.scores, study.image_id, case.weak.quality))
+    if not cases:
+        raise StudiesError(f"No image of {held_out} could be evaluated: {_reasons(context)}")
+    return Evaluation(
+        arms={arm: tuple(scores[arm] for scores, _, _ in cases) for arm in cases[0][0]},
+        models=_names(arms),
+        final=context.workspace.choose(ModelChoice.FINAL).name,
+        held_out=held_out,
+        qualities={image_id: quality for _, image_id, quality in cases},
+    )
+
+
+def _case(context: Context, arms: _Arms, study: Study, *, seen: Mapping[str, str]) -> Case | None:
+    read = context.read(study)
+    if read is None or study.gold is None:
+        return None
+    image, view = read
+    if image.sha256 in seen:
+        context.notes.append(f"{study.image_id} is the gold image {seen[image.sha256]} and is left out.")
+        return None
+    try:
+        truth = read_label(study.gold, image=image, task=context.task).mask
+    except AutoweakError as error:
+        context.report_problem(study.image_id, error)
+        return None
+    values = tuple(context.task.labels.values())
+    coarse_map = arms.map_of(arms.labeller.coarse, study, view)
+    weak = arms.labeller.generate(view, coarse_map)
+    masks = {GOLD_ONLY: mask_of(coarse_map, context.task), WEAK: weak.mask}
+    if arms.retrained is not None:
+        masks[GOLD_AND_WEAK] = mask_of(arms.map_of(arms.retrained[1], study, view), context.task)
+    scores = {arm: score_image(mask, truth, labels=values, image_id=study.image_id) for arm, mask in masks.items()}
+    return Case(study, scores, weak, view, coarse_map, truth)
+
+
+def _with_truth(images: Path, labels: Path) -> tuple[Study, ...]:
+    truth = {study.image_id: study.path for study in list_images(labels)}
+    found = tuple(
+        Study(study.image_id, study.path, gold=truth[study.image_id])
+        for study in list_images(images)
+        if study.image_id in truth
+    )
+    if not found:
+        raise StudiesError(f"No label in {labels} is named like an image in {images}: name them alike, both a.png.")
+    return found
+
+
+def _retrained(context: Context, coarse: ModelVersion) -> tuple[ModelVersion, TrainedModel] | None:
+    """The newest model that was retrained on the weak labels of `coarse`."""
+    for version in reversed(context.workspace.versions(ModelKind.RETRAINED)):
+        if context.workspace.record(version).get("coarse") == coarse.name:
+            return version, load_model(version)
+    return None
+
+
+def _names(arms: _Arms) -> dict[str, str]:
+    coarse = arms.labeller.version.name
+    names = {GOLD_ONLY: coarse, WEAK: f"{coarse} + {arms.labeller.promptable.name}"}
+    if arms.retrained is not None:
+        names[GOLD_AND_WEAK] = arms.retrained[0].name
+    return names
+
+
+def _reasons(context: Context) -> str:
+    return "; ".join([problem.reason for problem in context.problems[:3]] or ["they are all gold in these studies"])
