@@ -1,0 +1,281 @@
+"""A promptable model in use: encode an image once, decode any number of prompts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from segment_anything import sam_model_registry
+from torch import Tensor, nn
+
+from autoweak.errors import PromptError
+from autoweak.promptable import contracts
+from autoweak.promptable.checkpoints import check_sha256, find_checkpoint, load_weights
+from autoweak.promptable.registry import PreprocessingContract, get_entry
+from autoweak.promptable.small import build_small
+
+Points = Sequence[Sequence[tuple[float, float, bool]]]
+FloatArray = npt.NDArray[np.float32]
+_CHUNK = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """An encoded image.
+
+    Attributes:
+        features: (C, h, w) float32.
+        image_size: (H, W) of the image.
+        key: 64 hexadecimal digits naming image content, contract and weights.
+    """
+
+    features: Tensor
+    image_size: tuple[int, int]
+    key: str
+
+
+@dataclass(frozen=True, eq=False)
+class DecodeResult:
+    """What N prompts of one image gave.
+
+    Attributes:
+        logits: (N, H, W) float32 at the image's own size, above 0 on the object.
+        masks: (N, H, W) bool.
+        predicted_iou: (N,) float32, the model's own guess of each mask's IoU with the truth, 0 to 1 where trained.
+        low_res_logits: (N, h, w) float32, to be given as `masks` to a second pass.
+    """
+
+    logits: FloatArray
+    masks: npt.NDArray[np.bool_]
+    predicted_iou: FloatArray
+    low_res_logits: FloatArray
+
+
+class Promptable:
+    """A SAM-family network with its preprocessing contract.
+
+    Args:
+        network: has `image_encoder` (with `img_size`), `prompt_encoder` and `mask_decoder` as in `segment_anything`.
+        name: of the model.
+        sha256: of its weights.
+        contract: what happens before the encoder and after the decoder.
+        device: where the network runs.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        name: str,
+        sha256: str,
+        contract: PreprocessingContract,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.name = name
+        self.sha256 = sha256
+        self.contract = contract
+        self.device = torch.device(device)
+        parts: Any = network.to(self.device).eval()
+        self._network = parts
+        self._size = int(parts.image_encoder.img_size)
+
+    def key_of(self, image: npt.NDArray[np.generic]) -> str:
+        """Name the embedding that `encode` would make: image content, contract and weights, as SHA-256."""
+        return self._key(contracts.to_rgb_uint8(image))
+
+    def encode(self, image: npt.NDArray[np.generic]) -> Embedding:
+        """Encode one slice; the slow step.
+
+        Args:
+            image: (H, W), (H, W, 1) or (H, W, 3). uint8 is taken as it is; of any other dtype the smallest to the
+                largest value of the image become 0 to 255.
+
+        Raises:
+            ImageError: another shape, or values that are not finite numbers.
+        """
+        pixels = contracts.to_rgb_uint8(image)
+        with torch.inference_mode():
+            prepared = contracts.prepare(pixels, self.contract, size=self._size)
+            features = self._network.image_encoder(prepared.to(self.device))[0].float()
+        return Embedding(features=features, image_size=(pixels.shape[0], pixels.shape[1]), key=self._key(pixels))
+
+    def decode(
+        self,
+        embedding: Embedding,
+        *,
+        boxes: npt.ArrayLike | None = None,
+        points: Points | None = None,
+        masks: npt.NDArray[np.floating[Any]] | None = None,
+    ) -> DecodeResult:
+        """Decode N prompts of one image; the quick step.
+
+        What is given for one prompt must be given for all N; numbers of points may differ between prompts.
+
+        Args:
+            embedding: from `encode` of this model.
+            boxes: (N, 4) XYXY, pixels of the image, corners inclusive, fractions allowed.
+            points: N sequences of (x, y, is_positive), pixels of the image.
+            masks: (N, h, w), `low_res_logits` of an earlier result.
+
+        Raises:
+            PromptError: no prompt at all, numbers of prompts that differ, or a malformed box, point or mask.
+        """
+        prompts = _Prompts.checked(boxes, points, masks, grid=self._mask_grid())
+        low_res = np.empty((prompts.count, *self._mask_grid()), np.float32)
+        logits = np.empty((prompts.count, *embedding.image_size), np.float32)
+        iou = np.empty(prompts.count, np.float32)
+        with torch.inference_mode():
+            for rows in prompts.chunks():
+                grid, guess = self._decode_chunk(embedding, prompts, rows)
+                low_res[rows], iou[rows] = grid.cpu().numpy(), guess.cpu().numpy()
+                full = contracts.restore(grid, self.contract, image_size=embedding.image_size, size=self._size)
+                logits[rows] = full.cpu().numpy()
+        return DecodeResult(logits=logits, masks=logits > 0, predicted_iou=iou, low_res_logits=low_res)
+
+    def _decode_chunk(self, embedding: Embedding, prompts: _Prompts, rows: list[int]) -> tuple[Tensor, Tensor]:
+        place: dict[str, Any] = {"image_size": embedding.image_size, "size": self._size}
+        boxes = coordinates = labels = masks = None
+        if prompts.boxes is not None:
+            boxes = contracts.scale_boxes(prompts.boxes[rows], self.contract, **place).to(self.device)
+        if prompts.points is not None:
+            chosen = torch.stack([prompts.points[row] for row in rows])
+            coordinates = contracts.scale_points(chosen[..., :2], self.contract, **place).to(self.device)
+            labels = chosen[..., 2].to(self.device)
+        if prompts.masks is not None:
+            masks = prompts.masks[rows][:, None].to(self.device)
+        points = None if coordinates is None else (coordinates, labels)
+        sparse, dense = self._network.prompt_encoder(points=points, boxes=boxes, masks=masks)
+        grid, iou = self._network.mask_decoder(
+            image_embeddings=embedding.features[None].to(self.device),
+            image_pe=self._network.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+        )
+        return grid[:, 0].float(), iou[:, 0].float()
+
+    def _mask_grid(self) -> tuple[int, int]:
+        height, width = self._network.prompt_encoder.mask_input_size
+        return int(height), int(width)
+
+    def _key(self, pixels: contracts.ByteArray) -> str:
+        digest = hashlib.sha256(pixels.tobytes())
+        digest.update(f"{pixels.shape} {self.contract.name} {self.sha256}".encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class _Prompts:
+    """Checked prompts as tensors: boxes (N, 4), points N × (P, 3) as x, y, label, masks (N, h, w)."""
+
+    count: int
+    boxes: Tensor | None
+    points: tuple[Tensor, ...] | None
+    masks: Tensor | None
+
+    @classmethod
+    def checked(
+        cls,
+        boxes: npt.ArrayLike | None,
+        points: Points | None,
+        masks: npt.NDArray[np.floating[Any]] | None,
+        *,
+        grid: tuple[int, int],
+    ) -> _Prompts:
+        counts = {
+            name: len(value)  # type: ignore[arg-type]
+            for name, value in (("boxes", boxes), ("points", points), ("masks", masks))
+            if value is not None
+        }
+        if not counts:
+            msg = "No prompt was given; pass boxes, points or masks."
+            raise PromptError(msg)
+        if len(set(counts.values())) > 1:
+            msg = f"Boxes, points and masks must be of the same number of prompts; got {counts}."
+            raise PromptError(msg)
+        return cls(
+            count=next(iter(counts.values())),
+            boxes=None if boxes is None else _boxes(boxes),
+            points=None if points is None else tuple(_points(each) for each in points),
+            masks=None if masks is None else _masks(masks, grid),
+        )
+
+    def chunks(self) -> list[list[int]]:
+        """Rows that can be decoded at once: as many points each, at most 32.
+
+        Filling up with "no point" tokens instead would change what the decoder sees.
+        """
+        groups: dict[int, list[int]] = {}
+        for row in range(self.count):
+            groups.setdefault(0 if self.points is None else len(self.points[row]), []).append(row)
+        return [rows[start : start + _CHUNK] for rows in groups.values() for start in range(0, len(rows), _CHUNK)]
+
+
+def _boxes(boxes: npt.ArrayLike) -> Tensor:
+    array = np.asarray(boxes, dtype=np.float32).reshape(-1, 4) if np.size(boxes) == 0 else np.asarray(boxes, np.float32)
+    if array.ndim != 2 or array.shape[1] != 4 or not np.isfinite(array).all():
+        msg = f"Boxes must be (N, 4) finite numbers x0, y0, x1, y1; got shape {array.shape}."
+        raise PromptError(msg)
+    if (array[:, 2:] < array[:, :2]).any():
+        msg = f"A box must have x0 <= x1 and y0 <= y1; got {array[(array[:, 2:] < array[:, :2]).any(1)][0].tolist()}."
+        raise PromptError(msg)
+    return torch.from_numpy(array)
+
+
+def _points(points: Sequence[tuple[float, float, bool]]) -> Tensor:
+    rows = [(float(x), float(y), float(bool(positive))) for x, y, positive in points]
+    if not rows or not np.isfinite(rows).all():
+        msg = f"Each prompt needs one or more points with finite x and y; got {list(points)!r}."
+        raise PromptError(msg)
+    return torch.tensor(rows, dtype=torch.float32)
+
+
+def _masks(masks: npt.NDArray[np.floating[Any]], grid: tuple[int, int]) -> Tensor:
+    array = np.asarray(masks, dtype=np.float32)
+    if array.ndim != 3 or array.shape[1:] != grid:
+        msg = f"Masks must be low_res_logits of this model, (N, {grid[0]}, {grid[1]}); got {array.shape}."
+        raise PromptError(msg)
+    return torch.from_numpy(array)
+
+
+def load_promptable(
+    name: str = "small", *, checkpoint: Path | str | None = None, device: str | torch.device = "cpu"
+) -> Promptable:
+    """Load a promptable model by name.
+
+    Args:
+        name: "small", which comes with the program, or one of the SAM family that needs its published weights.
+        checkpoint: the weights file; safetensors or PyTorch, a state dict or a training checkpoint.
+        device: where it runs, as torch names it.
+
+    Raises:
+        CheckpointError: no such model, no weights, or weights that are damaged, unsafe or of another architecture.
+
+    Example:
+        >>> load_promptable("small").contract.name
+        'small'
+    """
+    entry = get_entry(name)
+    path = find_checkpoint(entry, None if checkpoint is None else Path(checkpoint))
+    expected = entry.sha256 if checkpoint is None else None
+    sha256 = check_sha256(path, expected)
+    network = build_network(entry.architecture)
+    load_weights(network, path, entry=entry)
+    return Promptable(network, name=name, sha256=sha256, contract=entry.contract, device=device)
+
+
+def build_network(architecture: str) -> nn.Module:
+    """Build an architecture without weights: on the meta device, which costs no time and no random numbers."""
+    with torch.device("meta"):
+        if architecture == "small":
+            return build_small()
+        network: nn.Module = sam_model_registry[architecture](checkpoint=None)
+    # Constants of SAM's own preprocessing, which no checkpoint holds; the contract has them.
+    del network.pixel_mean, network.pixel_std
+    return network
