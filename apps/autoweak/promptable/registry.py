@@ -107,7 +107,7 @@ _ENTRIES = (
         summary="3.6 M parameters, 192 x 192, trained on drawn images; comes with the program",
         terms="Apache-2.0",
         file="small.safetensors",
-        sha256=None,
+        sha256="bd2dc6609eaf47a5df2d762f159369636f4e5ce48a3d3eb8ab01e32ec82b1467",
     ),
     ModelEntry(
         name="medsam",
