@@ -1,0 +1,70 @@
+"""Evaluation: every arm on the same images, gold out of fold, nothing leaked."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from autoweak.errors import StudiesError
+from autoweak.loop.context import Context
+from autoweak.loop.evaluate import GOLD_AND_WEAK, GOLD_ONLY, WEAK, Case, evaluate
+from autoweak.loop.reporting import picture_of, report_evaluation, report_run
+from autoweak.loop.run import run, summarise
+from autoweak.tasks import Task
+from tests.loop.conftest import draw_disc
+
+
+@pytest.fixture
+def validation(tmp_path: Path, studies: Path) -> tuple[Path, Path]:
+    """Three discs with truth, one of them a copy of a gold image under another name."""
+    images, labels = tmp_path / "images", tmp_path / "truth"
+    images.mkdir()
+    labels.mkdir()
+    for index in (20, 21):
+        image, mask = draw_disc(index)
+        Image.fromarray(image).save(images / f"new{index}.png")
+        Image.fromarray(mask).save(labels / f"new{index}.png")
+    shutil.copy(studies / "disc0.png", images / "copy.png")
+    shutil.copy(studies / "labels" / "final" / "disc0.png", labels / "copy.png")
+    return images, labels
+
+
+@pytest.mark.usefixtures("ellipses")
+def test_arms_are_scored_on_images_the_training_never_saw(
+    studies: Path, task: Task, validation: tuple[Path, Path], tmp_path: Path
+) -> None:
+    result = run(Context.open(studies, task))
+    report = report_run(result, summarise(result))
+    assert report.is_file()
+    context = Context.open(studies, task)
+    cases: list[Case] = []
+    evaluation = evaluate(context, images=validation[0], labels=validation[1], on_case=cases.append)
+    assert {score.image_id for score in evaluation.arms[GOLD_ONLY]} == {"new20", "new21"}
+    assert any("copy is the gold image disc0" in note for note in context.notes)
+    assert (GOLD_AND_WEAK in evaluation.arms) == (result.retrained is not None)
+    for case in cases:
+        assert np.array_equal(case.truth[0], draw_disc(int(case.study.image_id[3:]))[1])
+        assert evaluation.dice(WEAK)[case.study.image_id] == case.scores[WEAK].dice
+    page = report_evaluation(context, evaluation, [picture_of(case) for case in cases], folder=tmp_path / "report")
+    assert "new20" in page.read_text()
+
+
+@pytest.mark.usefixtures("ellipses")
+def test_without_images_gold_is_judged_out_of_fold(studies: Path, task: Task) -> None:
+    result = run(Context.open(studies, task))
+    evaluation = evaluate(Context.open(studies, task))
+    assert evaluation.dice(GOLD_ONLY) == pytest.approx(result.labeller.coarse.cv_dice)
+    assert len(evaluation.table().splitlines()) == 2 + len(evaluation.arms)
+
+
+@pytest.mark.usefixtures("ellipses")
+def test_wrong_requests_are_one_sentence(studies: Path, task: Task, validation: tuple[Path, Path]) -> None:
+    run(Context.open(studies, task))
+    with pytest.raises(StudiesError, match="go together"):
+        evaluate(Context.open(studies, task), images=validation[0])
+    with pytest.raises(StudiesError, match="name them alike"):
+        evaluate(Context.open(studies, task), images=validation[0], labels=studies / "labels" / "final")

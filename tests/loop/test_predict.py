@@ -1,0 +1,66 @@
+"""Masks from probability maps, and predictions on images of any kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from autoweak.errors import StudiesError, WorkspaceError
+from autoweak.loop.coarse import train_coarse
+from autoweak.loop.context import Context
+from autoweak.loop.gold import read_gold
+from autoweak.loop.predict import mask_of, predict
+from autoweak.tasks import Task
+from autoweak.workspace import ModelChoice, Workspace
+
+
+def test_mask_takes_the_likeliest_label_from_one_half_on(task: Task) -> None:
+    two = task.model_copy(update={"labels": {"first": 1, "second": 2}})
+    probabilities = np.array([[[[0.4, 0.5, 0.6, 0.9]], [[0.3, 0.2, 0.7, 0.1]]]], dtype=np.float32)
+    assert mask_of(probabilities, two).tolist() == [[[0, 1, 2, 1]]]
+
+
+@pytest.fixture
+def trained(studies: Path, task: Task) -> Workspace:
+    context = Context.open(studies, task)
+    context.workspace.publish(train_coarse(context, read_gold(context)), reason="test")
+    return context.workspace
+
+
+def test_predicts_each_image_at_its_own_size(trained: Workspace, task: Task, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (41, 67, 3), dtype=np.uint8)).save(images / "colour.jpg")
+    Image.fromarray(np.zeros((33, 20), dtype=np.uint8)).save(images / "nothing.bmp")
+    (images / "broken.png").write_bytes(b"no")
+    result = predict(images, tmp_path / "out", workspace=trained, task=task, choice=ModelChoice.FINAL)
+    assert [problem.image_id for problem in result.problems] == ["broken"]
+    sizes = {path.name: Image.open(path).size for path in result.written}
+    assert sizes == {"colour.png": (67, 41), "nothing.png": (20, 33)}
+
+
+def test_predicts_a_volume_with_its_geometry(trained: Workspace, task: Task, tmp_path: Path) -> None:
+    affine = np.diag([-1.5, 2.0, 3.0, 1.0])
+    voxels = np.random.default_rng(0).normal(100, 20, (20, 24, 7)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(voxels, affine), tmp_path / "head.nii.gz")
+    result = predict(tmp_path / "head.nii.gz", tmp_path / "out", workspace=trained, task=task, choice=ModelChoice.COARSE)
+    written = nibabel.load(result.written[0])
+    assert written.shape == voxels.shape
+    assert np.allclose(written.affine, affine)
+
+
+def test_refuses_to_write_among_labels(trained: Workspace, task: Task, studies: Path) -> None:
+    for folder in ("final", "original"):
+        with pytest.raises(StudiesError, match="predictions never go"):
+            predict(studies, studies / "labels" / folder, workspace=trained, task=task, choice=ModelChoice.COARSE)
+
+
+def test_a_model_that_is_not_there_is_one_sentence(trained: Workspace, task: Task, tmp_path: Path, studies: Path) -> None:
+    with pytest.raises(WorkspaceError, match="no retrained model"):
+        predict(studies, tmp_path / "out", workspace=trained, task=task, choice=ModelChoice.RETRAINED)
+    assert not (tmp_path / "out").exists()
