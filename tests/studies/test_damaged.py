@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import time
 from pathlib import Path
 
 import nibabel
@@ -108,3 +109,18 @@ def test_flipped_bytes(whole, tmp_path: Path, make_task, ending: str, data: st.D
 def test_half_a_picture_is_no_image(whole, tmp_path: Path, make_task) -> None:
     for ending in ENDINGS:
         assert not survives(tmp_path, ending, whole[ending][: len(whole[ending]) // 2], make_task)
+
+
+def test_what_nibabel_mends_in_a_header_is_not_printed(whole, tmp_path: Path, make_task, capfd) -> None:
+    content = bytearray(whole[".nii"])
+    content[0] ^= 1  # the size of the header
+    assert survives(tmp_path, ".nii", bytes(content), make_task)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_long_thin_mask_is_counted_fast(tmp_path: Path, make_task) -> None:
+    from autoweak.studies.label_values import decode
+
+    start = time.monotonic()
+    decode(np.zeros((300_000, 8), dtype=np.uint8), ("a", "b"), volume=False)
+    assert time.monotonic() - start < 2

@@ -160,7 +160,7 @@ def _eight_bit(colours: Array) -> Array:
 @contextmanager
 def faults() -> Iterator[None]:
     """Turn what pydicom and its decoders raise on damaged files into one kind of error, without warnings."""
-    from pydicom.errors import InvalidDicomError
+    from pydicom.errors import BytesLengthException, InvalidDicomError
 
     try:
         with warnings.catch_warnings():
@@ -175,7 +175,7 @@ def faults() -> Iterator[None]:
     except InvalidDicomError:
         msg = "it is not a DICOM file; export it again"
         raise ImageError(msg) from None
-    except _ERRORS:
+    except (*_ERRORS, BytesLengthException):
         # The original message may quote the header, hence it is not kept.
         msg = "it is damaged DICOM, or compressed in a way that cannot be read here; export it uncompressed"
         raise ImageError(msg) from None

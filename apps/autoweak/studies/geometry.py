@@ -129,10 +129,11 @@ def closest_axes(affine: Affine) -> tuple[tuple[int, int], ...]:
     Raises:
         ImageError: the affine holds NaN or cannot be inverted.
     """
-    if affine.shape != (4, 4) or not np.isfinite(affine).all():
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.isfinite(affine).all() or not np.isfinite(lengths).all():
         msg = "its geometry holds values that are not numbers; export it again with valid orientation and spacing"
         raise ImageError(msg)
-    lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if (lengths < 1e-9).any() or abs(np.linalg.det(affine[:3, :3] / lengths)) < 1e-3:
         msg = "its geometry is flat (a spacing of 0 or two axes alike); export it again with valid orientation"
         raise ImageError(msg)

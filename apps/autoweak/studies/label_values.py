@@ -9,6 +9,7 @@ from autoweak.errors import LabelError
 from autoweak.studies.geometry import Array
 
 _SHOWN = 6
+_PART = 1 << 24
 # White in an 8-bit mask, also where JPEG has dimmed it; numbers of objects or organs seldom get here.
 _BRIGHT = 128
 
@@ -34,7 +35,8 @@ def decode(stored: Array, labels: tuple[str, ...], *, volume: bool) -> tuple[npt
     """
     values, counts = _counted(stored)
     if values.size and (values[0] < 0 or not np.isfinite(values).all()):
-        msg = f"it holds values that are no labels ({_listed(values[~np.isfinite(values) | (values < 0)])}); save labels as 0 to {len(labels)}"
+        wrong = values[~np.isfinite(values) | (values < 0)]
+        msg = f"it holds values that are no labels ({_listed(wrong)}); save labels as 0 to {len(labels)}"
         raise LabelError(msg)
     seen, counts = values[values > 0], counts[values > 0]
     whole = bool((seen == np.rint(seen)).all())
@@ -50,10 +52,13 @@ def _counted(stored: Array) -> tuple[Array, Array]:
     """The values of an array in ascending order, and how often each occurs."""
     if stored.dtype.kind not in "iu" or not stored.size or stored.min() < 0 or stored.max() > np.iinfo(np.uint16).max:
         return np.unique(stored, return_counts=True)
-    # Without sorting, and a slab at a time: a CT of 500 slices has a hundred million voxels.
-    counts = sum(np.bincount(slab.ravel(), minlength=1 << 16) for slab in stored)
+    # Without sorting, and a part at a time: a CT of 500 slices has a hundred million voxels.
+    counts = np.zeros(1 << 16, dtype=np.int64)
+    flat = stored.ravel()
+    for start in range(0, flat.size, _PART):
+        counts += np.bincount(flat[start : start + _PART], minlength=counts.size)
     values = np.flatnonzero(counts)
-    return values, np.asarray(counts)[values]
+    return values, counts[values]
 
 
 def _is_smoothed(seen: Array, counts: Array) -> bool:

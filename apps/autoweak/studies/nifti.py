@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import zlib
 from collections.abc import Iterator
@@ -71,8 +72,9 @@ def write(path: Path, stored: npt.NDArray[np.uint8], *, geometry: Geometry) -> N
         array, affine = stored.T[..., np.newaxis], np.diag([-1.0, -1.0, 1.0, 1.0])
     else:
         array, affine = stored.reshape(geometry.file_shape), geometry.affine
-    mask = _image(nibabel, array, affine, header=geometry.nifti_header)
-    atomic.write_with(path, lambda partial: nibabel.save(mask, partial))
+    with _quiet():
+        mask = _image(nibabel, array, affine, header=geometry.nifti_header)
+        atomic.write_with(path, lambda partial: nibabel.save(mask, partial))
 
 
 def _image(nibabel: Any, array: Array, affine: npt.NDArray[np.float64], *, header: bytes | None) -> Any:
@@ -99,15 +101,27 @@ def _is_rigid(affine: npt.NDArray[np.float64]) -> bool:
 
 
 @contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep nibabel from printing what it mends in a header."""
+    from nibabel.imageglobals import logger
+
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
 def _faults() -> Iterator[None]:
-    """Turn what nibabel and gzip raise on damaged files into one kind of error, and keep nibabel quiet."""
+    """Turn what nibabel and gzip raise on damaged files into one kind of error, without its warnings."""
     from nibabel.filebasedimages import ImageFileError
-    from nibabel.imageglobals import LoggingOutputSuppressor
     from nibabel.spatialimages import HeaderDataError
     from nibabel.wrapstruct import WrapStructError
 
     try:
-        with LoggingOutputSuppressor():
+        with _quiet():
             yield
     except FileNotFoundError:
         msg = "the file does not exist; check the path, or the link that points to it"

@@ -158,7 +158,8 @@ def _affine(header: _Header, *, axes: int) -> npt.NDArray[np.float64]:
         affine[: len(origin), 3] = origin
     signs = _SPACES.get(space, _SPACES["lps"])
     # Masks of this volume are NIfTI, which keeps single precision: what is written is then what was read.
-    return (np.diag([*signs, 1.0]) @ affine).astype(np.float32).astype(np.float64)
+    with np.errstate(all="ignore"):  # NaN and infinity are refused with the geometry
+        return (np.diag([*signs, 1.0]) @ affine).astype(np.float32).astype(np.float64)
 
 
 def _vectors(text: str) -> list[list[float]]:
