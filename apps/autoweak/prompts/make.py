@@ -35,6 +35,7 @@ def make_prompts(
         PromptError: the map has another shape, is not finite or leaves 0 to 1; the seed is negative.
 
     Example:
+        >>> from autoweak.prompts import get_policy
         >>> blob = np.zeros((1, 1, 64, 64)); blob[0, 0, 10:20, 30:40] = 0.9
         >>> make_prompts(blob, policy=get_policy("box"), labels=(1,), seed=0)[0].box
         (30.0, 10.0, 39.0, 19.0)
