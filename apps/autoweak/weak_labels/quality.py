@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from scipy.optimize import nnls
 
 from autoweak.errors import LabelError
 from autoweak.weak_labels.scores import Scores, Unit
@@ -121,6 +120,8 @@ class QualityModel(BaseModel):
 
 def _ridge(features: Floats, target: Floats, strength: float) -> tuple[Floats, Floats]:
     """Centre and weights, in the scores' own units, of a ridge regression without negative weights."""
+    from scipy.optimize import nnls  # slow to import, and needed by fitting alone
+
     centre = features.mean(axis=0)
     spread = np.maximum(features.std(axis=0), 1e-3)
     standard = (features - centre) / spread
