@@ -107,7 +107,7 @@ def _any_shape(rng: np.random.Generator, bank: TextureBank, size: float) -> Shap
 def _generic(rng: np.random.Generator, bank: TextureBank) -> _Canvas:
     """Any objects on any ground: darker or brighter, told apart by grey value, texture or outline alone."""
     channels = 3 if rng.random() < 0.4 else 1
-    ground = np.float32(rng.uniform(0.2, 0.8, (channels, 1, 1)))
+    ground = np.float32(rng.uniform(0.0, 0.95, (channels, 1, 1)))
     noise = bank.rough(SIDE, SIDE) * rng.uniform(0, 0.12) + bank.smooth(SIDE, SIDE) * rng.uniform(0, 0.15)
     canvas = _Canvas(rng, bank, to_field(ground + noise))
     for _ in range(int(rng.integers(1, 8))):
@@ -121,7 +121,7 @@ def _paint_generic(canvas: _Canvas, shape: Shape, channels: int) -> None:
     rng, bank = canvas.rng, canvas.bank
     size = shape.field.shape
     below = canvas.cut(shape)
-    contrast = _log_uniform(rng, 0.03, 0.5) * rng.choice([-1, 1])
+    contrast = _log_uniform(rng, 0.03, 0.8) * rng.choice([-1, 1])
     colour = np.float32(contrast * np.clip(1 + rng.normal(0, 0.5, (channels, 1, 1)), -1, 2))
     if rng.random() < 0.5:
         inside = below.mean((1, 2), keepdims=True) + colour + bank.rough(*size) * np.float32(rng.uniform(0, 0.12))

@@ -81,6 +81,7 @@ def lung(
     """Draw a lung-like shape; `semi` is half its width and height and `centre` (x, y), in pixels."""
     points = _LUNG + rng.normal(0, 0.05, _LUNG.shape)
     points = points - points.mean(0)
+    tilt = rng.normal(0, 0.06)
     if mirrored:
         points = points * (-1, 1)
     angle = np.arctan2(points[:, 1], points[:, 0])
@@ -89,7 +90,7 @@ def lung(
     radius = np.interp(turn, angle[order], np.hypot(*points.T)[order], period=2 * np.pi)
     kernel = np.hanning(15) / np.hanning(15).sum()
     radius = np.convolve(np.concatenate([radius[-7:], radius, radius[:7]]), kernel, "valid")
-    return _polar(rng, radius, side=side, semi=semi, tilt=rng.normal(0, 0.06), centre=centre)
+    return _polar(rng, radius, side=side, semi=semi, tilt=-tilt if mirrored else tilt, centre=centre)
 
 
 def box_shape(rng: np.random.Generator, *, side: int, size: float) -> Shape:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zlib
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,7 @@ DEFAULT_MAX_BYTES = 4 * 1024**3
 _SUFFIX = ".safetensors"
 _FEATURES = "features"
 _SIZE = "image_size"
+_CHECKSUM = "crc32"
 # Written over the limit, the cache is emptied to below it, so that not every new entry lists the folder's files.
 _KEPT_SHARE = 0.9
 
@@ -84,7 +86,8 @@ class EmbeddingCache:
 
     def _write(self, path: Path, features: Tensor, image_size: tuple[int, int]) -> None:
         content = {_FEATURES: features, _SIZE: torch.tensor(image_size)}
-        write_with(path, lambda partial: save_file(content, partial))
+        metadata = {_CHECKSUM: _checksum(features)}
+        write_with(path, lambda partial: save_file(content, partial, metadata=metadata))
         if self._bytes is None:
             self._bytes = sum(size for _, size, _ in _entries(path.parent))
         else:
@@ -98,13 +101,18 @@ def _read(path: Path, key: str, image_size: tuple[int, int]) -> Embedding | None
     try:
         with safe_open(path, framework="pt") as stored:
             features, size = stored.get_tensor(_FEATURES), tuple(stored.get_tensor(_SIZE).tolist())
-    except (OSError, SafetensorError):
+            checksum = (stored.metadata() or {}).get(_CHECKSUM)
+    except (OSError, SafetensorError, ValueError, TypeError):  # as it may be damaged anywhere
         return None
-    if features.dtype != torch.float16 or features.ndim != 3 or size != image_size:
+    if features.dtype != torch.float16 or size != image_size or checksum != _checksum(features):
         return None
     with contextlib.suppress(OSError):  # another process may just have evicted it
         os.utime(path)
     return Embedding(features=features.float(), image_size=image_size, key=key)
+
+
+def _checksum(features: Tensor) -> str:
+    return f"{zlib.crc32(features.numpy().tobytes()):08x}"
 
 
 def _entries(folder: Path) -> list[tuple[int, int, Path]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,19 @@ _CHUNK = 1 << 20
 _ZIP_START = b"PK\x03\x04"
 _WRAPPERS = ("model", "state_dict", "model_state_dict")
 _PREFIX = "module."
+_DAMAGE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ArithmeticError,
+    AssertionError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 
 
 def sha256_of(path: Path) -> str:
@@ -130,7 +144,7 @@ def _read_torch(path: Path, *, zipped: bool) -> Any:
         )
         raise CheckpointError(msg) from error
     # What torch raises for a damaged file depends on where the damage lies; none of it is more than that.
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+    except _DAMAGE as error:
         msg = f"The checkpoint {path} is damaged or no PyTorch file ({type(error).__name__}); download it again."
         raise CheckpointError(msg) from error
 
