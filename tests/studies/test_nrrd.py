@@ -13,6 +13,7 @@ import pytest
 from autoweak.errors import ImageError
 from autoweak.studies import nrrd, read_image
 
+ITK_WARNINGS = pytest.mark.filterwarnings("ignore:builtin type:DeprecationWarning")
 VALUES = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4) - 5
 LINES = {
     "type": "short",
@@ -61,6 +62,7 @@ def test_the_affine_is_in_ras(tmp_path: Path) -> None:
     assert np.allclose(in_ras, np.diag([-1, -1, 1, 1]) @ expected, atol=1e-6)
 
 
+@ITK_WARNINGS
 @pytest.mark.parametrize(
     "changes",
     [
@@ -126,6 +128,7 @@ def test_a_bomb_is_unpacked_no_further_than_its_size(tmp_path: Path) -> None:
     assert peak < 5_000_000
 
 
+@ITK_WARNINGS
 def test_the_samples_are_read_as_itk_reads_them(data_dir: Path) -> None:
     itk = pytest.importorskip("itk")
     files = sorted((data_dir / "samples" / "dicom").rglob("*.nrrd"))

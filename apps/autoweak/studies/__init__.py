@@ -8,6 +8,7 @@ from autoweak.studies.images import StudyImage, read_image
 from autoweak.studies.intensity import to_channels, to_uint8
 from autoweak.studies.labels import LabelRead, mask_suffix, read_label, write_mask
 from autoweak.studies.names import check_id, image_id_of
+from autoweak.studies.patients import patients_of
 from autoweak.studies.splits import folds
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "list_images",
     "mask_suffix",
     "open_studies",
+    "patients_of",
     "read_image",
     "read_label",
     "to_channels",
