@@ -121,7 +121,7 @@ def test_another_architecture_is_refused(tmp_path: Path, content: object, senten
 
 
 def test_models_without_weights_say_where_to_get_them() -> None:
-    with pytest.raises(CheckpointError, match=r"get medsam_vit_b\.pth from .* and pass its path as the checkpoint"):
+    with pytest.raises(CheckpointError, match=r"get medsam_vit_b\.pth from .* and pass it with --checkpoint FILE"):
         load_promptable("medsam")
     with pytest.raises(CheckpointError, match="There is no checkpoint file"):
         load_promptable("medsam", checkpoint="nowhere.pth")

@@ -77,7 +77,7 @@ def find_checkpoint(entry: ModelEntry, checkpoint: Path | None) -> Path:
     if path is None:
         msg = (
             f"The model {entry.name!r} needs its weights: get {entry.file} from {entry.source} "
-            f"and pass its path as the checkpoint."
+            "and pass it with --checkpoint FILE, or checkpoint=FILE in Python."
         )
         raise CheckpointError(msg)
     if not path.is_file():
