@@ -32,6 +32,7 @@ def draw_xray(rng: np.random.Generator, size: Size) -> tuple[NDArray[np.uint8], 
     image = _soft_tissue(rng, place, mask, size) + _bones(rng, place, size)
     image += _vessels(rng, place, size) * gaussian_filter((mask > 0).astype(np.float32), 1.0)
     image += _opacities(rng, mask, size)
+    image += _bowel_gas(rng, place, size) * (mask == 0)
     image += np.float32(0.018) * smooth_noise(rng, size, rows=8, columns=8, octaves=4)
     image = _expose(rng, image) + np.float32(0.013) * rng.standard_normal(size).astype(np.float32)
     return to_pixels(_mark(rng, image, size)), mask
@@ -75,7 +76,7 @@ def _soft_tissue(rng: np.random.Generator, place: _Placement, mask: NDArray[np.u
     heart = part(_HEART, rng.uniform(1.0, 2.5))
     middle = part(((-0.12, -1.1), (-0.13, 0.0), (-0.16, 1.2), (0.16, 1.2), (0.13, 0.0), (0.12, -1.1)), 2.0)
     wall = np.asarray(gaussian_filter(torso, 0.05 * min(size)), np.float32)
-    aeration = rng.uniform(0.34, 0.5, 2)[:, None, None] * (mask[None] == np.asarray((1, 2))[:, None, None])
+    aeration = rng.uniform(0.2, 0.48, 2)[:, None, None] * (mask[None] == np.asarray((1, 2))[:, None, None])
     depth = np.asarray(gaussian_filter(aeration.sum(0).astype(np.float32), blur), np.float32)
     below = np.linspace(-0.08, 0.14, size[0], dtype=np.float32)[:, None]
     image = 0.62 * torso + 0.10 * (torso - wall) + 0.16 * middle + 0.14 * heart * (1 - 0.65 * air)
@@ -126,11 +127,30 @@ def _vessels(rng: np.random.Generator, place: _Placement, size: Size) -> Float:
 
 
 def _opacities(rng: np.random.Generator, mask: NDArray[np.uint8], size: Size) -> Float:
-    """Brightness (H, W) of hazy areas within the lungs; many images have none."""
-    if rng.random() < 0.55:
-        return np.zeros(size, np.float32)
-    haze = np.maximum(smooth_noise(rng, size, rows=4, columns=4, octaves=3) - np.float32(0.5), 0)
-    return np.asarray(rng.uniform(0.04, 0.15) * haze * (mask > 0), np.float32)
+    """Brightness (H, W) of haze within the lungs and of fluid at a lung's base; about half the images have neither."""
+    added = np.zeros(size, np.float32)
+    if rng.random() < 0.4:
+        haze = np.maximum(smooth_noise(rng, size, rows=4, columns=4, octaves=3) - np.float32(0.2), 0)
+        added += np.float32(rng.uniform(0.08, 0.28)) * haze
+    for lung in (1, 2):
+        rows = np.flatnonzero((mask == lung).any(axis=1))
+        if rng.random() < 0.25 and rows.size:
+            level = rows[-1] - rng.uniform(0.05, 0.45) * rows.size
+            depth = (np.arange(size[0], dtype=np.float32)[:, None] - np.float32(level)) / (0.12 * min(size))
+            added += np.float32(rng.uniform(0.2, 0.42)) * np.clip(depth, 0, 1) * (mask == lung)
+    return np.asarray(added * gaussian_filter((mask > 0).astype(np.float32), 0.004 * min(size)), np.float32)
+
+
+def _bowel_gas(rng: np.random.Generator, place: _Placement, size: Size) -> Float:
+    """Brightness (H, W), 0 or below, of gas under the diaphragm: as dark as a lung, and none."""
+    gas = np.zeros(size, np.float32)
+    for _ in range(int(rng.integers(0, 4))):
+        centre = np.asarray((rng.uniform(-0.1, 0.7), rng.uniform(0.78, 1.1)))
+        angle = np.linspace(0, 2 * np.pi, 9)[:-1, None]
+        radius = rng.uniform(0.07, 0.2) * rng.uniform(0.7, 1.3, (8, 1))
+        bubble = polygon(place(centre + radius * np.hstack([1.3 * np.cos(angle), np.sin(angle)])), size)
+        gas -= np.float32(rng.uniform(0.12, 0.34)) * bubble
+    return np.asarray(gaussian_filter(gas, 0.008 * min(size)), np.float32)
 
 
 def _expose(rng: np.random.Generator, image: Float) -> Float:
