@@ -48,7 +48,8 @@ def test_predicts_a_volume_with_its_geometry(trained: Workspace, task: Task, tmp
     affine = np.diag([-1.5, 2.0, 3.0, 1.0])
     voxels = np.random.default_rng(0).normal(100, 20, (20, 24, 7)).astype(np.float32)
     nibabel.save(nibabel.Nifti1Image(voxels, affine), tmp_path / "head.nii.gz")
-    result = predict(tmp_path / "head.nii.gz", tmp_path / "out", workspace=trained, task=task, choice=ModelChoice.COARSE)
+    out = tmp_path / "out"
+    result = predict(tmp_path / "head.nii.gz", out, workspace=trained, task=task, choice=ModelChoice.COARSE)
     written = nibabel.load(result.written[0])
     assert written.shape == voxels.shape
     assert np.allclose(written.affine, affine)
@@ -60,7 +61,7 @@ def test_refuses_to_write_among_labels(trained: Workspace, task: Task, studies: 
             predict(studies, studies / "labels" / folder, workspace=trained, task=task, choice=ModelChoice.COARSE)
 
 
-def test_a_model_that_is_not_there_is_one_sentence(trained: Workspace, task: Task, tmp_path: Path, studies: Path) -> None:
+def test_missing_model_is_one_sentence(trained: Workspace, task: Task, tmp_path: Path, studies: Path) -> None:
     with pytest.raises(WorkspaceError, match="no retrained model"):
         predict(studies, tmp_path / "out", workspace=trained, task=task, choice=ModelChoice.RETRAINED)
     assert not (tmp_path / "out").exists()

@@ -12,7 +12,7 @@ import autoweak
 from autoweak.errors import StudiesError
 from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold, gold_hashes
-from autoweak.studies import folds
+from autoweak.studies import folds, patients_of
 from autoweak.workspace import ModelKind, ModelVersion, fingerprint
 
 if TYPE_CHECKING:
@@ -76,14 +76,17 @@ def training_inputs(context: Context, gold: tuple[Gold, ...]) -> dict[str, Any]:
 
 
 def gold_folds(context: Context, gold: tuple[Gold, ...]) -> tuple[tuple[str, ...], ...]:
-    """The held-out gold ids of each fold; images of one patient stay together where patients.csv says so."""
+    """The held-out gold ids of each fold; images of one patient stay together where patients are known."""
     ids = [item.study.image_id for item in gold]
-    return folds(
-        ids, count=context.task.coarse.folds, seed=context.seed, patient_of=read_patients(context.studies.root)
-    )
+    return folds(ids, count=context.task.coarse.folds, seed=context.seed, patient_of=known_patients(context))
 
 
-def read_patients(studies: Path) -> dict[str, str] | None:
+def known_patients(context: Context) -> dict[str, str]:
+    """Image id to patient, from DICOM images and from patients.csv, which wins where both speak."""
+    return {**patients_of(context.studies.studies), **read_patients(context.studies.root)}
+
+
+def read_patients(studies: Path) -> dict[str, str]:
     """Image id to patient, from `patients.csv` (columns `image_id`, `patient`) in the studies, if it is there.
 
     Raises:
@@ -91,7 +94,7 @@ def read_patients(studies: Path) -> dict[str, str] | None:
     """
     path = studies / PATIENTS_FILE
     if not path.is_file():
-        return None
+        return {}
     with path.open(newline="", encoding="utf-8-sig") as stream:
         rows = csv.DictReader(stream)
         if not {"image_id", "patient"} <= set(rows.fieldnames or ()):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from autoweak.errors import AutoweakError
+from autoweak.errors import AutoweakError, ImageError
 from autoweak.progress import NoProgress, Progress
 from autoweak.studies import StudiesFolder, Study, StudyImage, open_studies, read_image, to_channels, to_uint8
 from autoweak.tasks import Task
@@ -111,5 +111,16 @@ def policy_of(task: Task, name: str | None = None) -> PromptPolicy:
 
 
 def view_of(image: StudyImage, task: Task) -> npt.NDArray[Any]:
-    """The 8-bit view (S, H, W, C) of an image under a task's intensity settings and channels."""
+    """The 8-bit view (S, H, W, C) of an image under a task's intensity settings and channels.
+
+    Raises:
+        ImageError: when the image is a volume and the task is for pictures, or the other way round.
+    """
+    slices = image.pixels.shape[0]
+    if task.dimension == 2 and slices > 1:
+        raise ImageError(
+            f"{image.image_id} is a volume of {slices} slices and task {task.name} is for pictures: use a 3D task."
+        )
+    if task.dimension == 3 and not image.geometry.is_volume:
+        raise ImageError(f"{image.image_id} is a picture and task {task.name} is for volumes: use a 2D task.")
     return to_channels(to_uint8(image, task.intensity), task.channels)

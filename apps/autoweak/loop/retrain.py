@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from autoweak.atomic import write_with
 from autoweak.errors import WorkspaceError
-from autoweak.loop.coarse import fit, training_inputs
+from autoweak.loop.coarse import fit, known_patients, training_inputs
 from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold
 from autoweak.loop.label import Labeller
@@ -64,15 +64,19 @@ def cross_fitted(
     members = range(len(labeller.coarse.members))
     extra: dict[int, list[Sample]] = {member: [] for member in members}
     known = {item.image.sha256 for item in gold}
+    patients = known_patients(context)
+    held_out = [{patients.get(image_id) for image_id in fold} - {None} for fold in labeller.coarse.card.folds]
     context.progress.stage("Weak labels for each fold")
     for study in each(context.studies.unlabelled, context.progress):
-        for member, sample in _samples(context, labeller, study, folder=folder, known=known):
+        # Another image of a held-out patient must not be learned from either.
+        allowed = [member for member in members if patients.get(study.image_id) not in held_out[member]]
+        for member, sample in _samples(context, labeller, study, members=allowed, folder=folder, known=known):
             extra[member].append(sample)
     return extra
 
 
 def _samples(
-    context: Context, labeller: Labeller, study: Study, *, folder: Path, known: set[str]
+    context: Context, labeller: Labeller, study: Study, *, members: list[int], folder: Path, known: set[str]
 ) -> list[tuple[int, Sample]]:
     from autoweak.training import Sample
 
@@ -82,7 +86,7 @@ def _samples(
         return []
     view = read[1]
     samples = []
-    for member in range(len(labeller.coarse.members)):
+    for member in members:
         path = folder / f"fold{member}" / f"{study.image_id}.npz"
         stored = _load(path, shape=view.shape[:3])
         if stored is None:

@@ -1,0 +1,45 @@
+"""Images of one patient are never split between training and held-out gold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autoweak.errors import StudiesError
+from autoweak.loop.coarse import gold_folds, read_patients
+from autoweak.loop.context import Context
+from autoweak.loop.gold import read_gold
+from autoweak.loop.label import Labeller
+from autoweak.loop.retrain import cross_fitted
+from autoweak.loop.run import run
+from autoweak.tasks import Task
+
+_TABLE = "image_id,patient\ndisc0,anna\ndisc1,anna\ndisc2,bert\ndisc3,bert\ndisc7,anna\n"
+
+
+def test_folds_keep_patients_together(studies: Path, task: Task) -> None:
+    (studies / "patients.csv").write_text(_TABLE)
+    for seed in range(5):
+        context = Context.open(studies, task, seed=seed)
+        for fold in gold_folds(context, read_gold(context)):
+            assert ("disc0" in fold) == ("disc1" in fold)
+            assert ("disc2" in fold) == ("disc3" in fold)
+
+
+@pytest.mark.usefixtures("ellipses")
+def test_weak_label_of_a_held_out_patient_is_not_learned_from(studies: Path, task: Task) -> None:
+    (studies / "patients.csv").write_text(_TABLE)
+    context = Context.open(studies, task)
+    result = run(context)
+    labeller = Labeller.load(context, result.coarse)
+    extra = cross_fitted(context, read_gold(context), labeller, folder=studies.parent / "weak")
+    for number, fold in enumerate(labeller.coarse.card.folds):
+        if "disc0" in fold:
+            assert all(sample.image_id != "disc7" for sample in extra[number])
+
+
+def test_table_with_other_columns_is_refused(studies: Path) -> None:
+    (studies / "patients.csv").write_text("name;id\na;b\n")
+    with pytest.raises(StudiesError, match="needs the columns image_id and patient"):
+        read_patients(studies)
