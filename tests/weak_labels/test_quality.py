@@ -100,3 +100,18 @@ def test_a_stored_model_that_is_not_valid_is_refused(fields: dict[str, Any]) -> 
 def test_gold_that_does_not_fit_its_scores_is_refused(dice: list[float]) -> None:
     with pytest.raises(LabelError, match="calibrated on one Dice"):
         QualityModel.fit([Scores(1, 1, 1, 1)] * 2, dice)
+
+
+def test_classes_of_one_image_are_left_out_together() -> None:
+    """Two classes that share their image's Dice: with the other class to learn from, the error would be flattered."""
+    rng = np.random.default_rng(3)
+    dice = np.repeat(rng.uniform(0.2, 0.9, 10), 2)
+    # Each image has a sign of its own that only its other class reveals.
+    scores = [Scores(*rng.uniform(0, 1, 4)) for _ in range(10) for _ in range(2)]
+    images = np.repeat(np.arange(10), 2).tolist()
+    alone, together = QualityModel.fit(scores, dice), QualityModel.fit(scores, dice, images=images)
+    assert alone.mean_error is not None
+    assert together.mean_error is not None
+    assert together.mean_error > alone.mean_error
+    with pytest.raises(LabelError):
+        QualityModel.fit(scores, dice, images=images[:-1])

@@ -23,9 +23,11 @@ def calibrate(pairs: Iterable[tuple[WeakLabel, npt.NDArray[np.uint8]]]) -> Quali
     """
     scores: list[Scores] = []
     dices: list[float] = []
-    for weak, gold in pairs:
+    images: list[int] = []
+    for index, (weak, gold) in enumerate(pairs):
         for one in weak.scores:
             if one.scores is not None:
                 scores.append(one.scores)
                 dices.append(dice(weak.mask == one.label, gold == one.label))
-    return QualityModel.fit(scores, dices)
+                images.append(index)
+    return QualityModel.fit(scores, dices, images=images)

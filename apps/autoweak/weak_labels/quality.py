@@ -29,7 +29,7 @@ class QualityModel(BaseModel):
 
     Better scores never lower the quality, and where the scores say nothing about the gold labels'
     Dice, every weak label gets the gold labels' mean. How strongly to shrink is chosen by leaving out
-    one gold label at a time. With fewer than `FEWEST_GOLD` it is not calibrated: the quality then is the
+    one gold image at a time. With fewer than `FEWEST_GOLD` it is not calibrated: the quality then is the
     plain mean of predicted IoU, stability and agreement, and no verdict says accept.
 
     Attributes:
@@ -56,26 +56,32 @@ class QualityModel(BaseModel):
     mean_error: float | None = None
 
     @classmethod
-    def fit(cls, scores: Sequence[Scores], dice: Sequence[float]) -> QualityModel:
+    def fit(
+        cls, scores: Sequence[Scores], dice: Sequence[float], *, images: Sequence[int] | None = None
+    ) -> QualityModel:
         """Fit on gold labels.
 
         Args:
             scores: of weak labels made of gold images, one for each image and class.
             dice: of the same against the gold label, 0 to 1.
+            images: which image each belongs to, for the classes of one image are not independent and are left
+                out together; None where each is of an image of its own.
 
         Raises:
-            LabelError: the two differ in length, or a Dice is not within 0 to 1.
+            LabelError: they differ in length, or a Dice is not within 0 to 1.
         """
         target = np.asarray(dice, dtype=np.float64)
-        if len(scores) != len(target) or not bool(np.all((target >= 0) & (target <= 1))):
+        groups = np.arange(len(target)) if images is None else np.asarray(images)
+        same = len(scores) == len(target) == len(groups)
+        if not same or not bool(np.all((target >= 0) & (target <= 1))):
             raise LabelError(
                 f"Quality is calibrated on one Dice from 0 to 1 for each set of scores; got {len(scores)} sets "
                 f"of scores and {len(target)} numbers: pass the two lists of the same gold labels."
             )
-        if len(target) < FEWEST_GOLD:
+        if len(np.unique(groups)) < FEWEST_GOLD:
             return cls(gold=len(target))
         features = np.array([one.as_tuple() for one in scores], dtype=np.float64)
-        strength = min(_STRENGTHS, key=lambda one: _left_out_error(features, target, one, squared=True))
+        strength = min(_STRENGTHS, key=lambda one: _left_out_error(features, target, groups, one, squared=True))
         centre, weights = _ridge(features, target, strength)
         return cls(
             calibrated=True,
@@ -84,8 +90,8 @@ class QualityModel(BaseModel):
             centre=_four(centre),
             weights=_four(weights),
             strength=strength,
-            error=_left_out_error(features, target, strength),
-            mean_error=_left_out_error(features, target, _STRENGTHS[-1]),
+            error=_left_out_error(features, target, groups, strength),
+            mean_error=_left_out_error(features, target, groups, _STRENGTHS[-1]),
         )
 
     def predict(self, scores: Scores) -> float:
@@ -130,14 +136,16 @@ def _ridge(features: Floats, target: Floats, strength: float) -> tuple[Floats, F
     return centre, solution / spread
 
 
-def _left_out_error(features: Floats, target: Floats, strength: float, *, squared: bool = False) -> float:
-    """Mean error (absolute or squared) on each gold label when fitted on the others."""
-    errors = []
-    for index in range(len(target)):
-        others = np.arange(len(target)) != index
-        centre, weights = _ridge(features[others], target[others], strength)
-        expected = target[others].mean() + float(weights @ (features[index] - centre))
-        errors.append(abs(float(np.clip(expected, 0.0, 1.0)) - float(target[index])))
+def _left_out_error(
+    features: Floats, target: Floats, groups: npt.NDArray[np.integer[Any]], strength: float, *, squared: bool = False
+) -> float:
+    """Mean error (absolute or squared) on each gold image's labels when fitted on the other images'."""
+    errors = np.empty(len(target))
+    for group in np.unique(groups):
+        left_out = groups == group
+        centre, weights = _ridge(features[~left_out], target[~left_out], strength)
+        expected = target[~left_out].mean() + (features[left_out] - centre) @ weights
+        errors[left_out] = np.abs(np.clip(expected, 0.0, 1.0) - target[left_out])
     return float(np.mean(np.square(errors) if squared else errors))
 
 
