@@ -26,6 +26,7 @@ from autoweak.training.predict import predict_probabilities
 from autoweak.training.recipe import RECIPE, Recipe
 from autoweak.training.sample import Sample, class_masks
 from autoweak.training.seeds import derive_seed
+from autoweak.training.start import load_start, start_sha256
 
 if TYPE_CHECKING:
     from autoweak.tasks import Task
@@ -107,6 +108,8 @@ class _Training:
         self._fingerprint = _fingerprint([*train, *extra], definition, task, (seed, epochs, len(train)), recipe)
         torch.manual_seed(derive_seed(seed, "weights"))
         self._network = network_from(definition)
+        if recipe.start:
+            load_start(self._network)
         self._averaged = AveragedNetwork(self._network, decay=recipe.averaging)
         self._optimizer = build_optimizer(self._network, learning_rate=task.coarse.learning_rate, recipe=recipe)
         self._batches = Batches(
@@ -236,6 +239,7 @@ def _fingerprint(
         numbers,
         asdict(recipe),
         torch.__version__,
+        start_sha256() if recipe.start else "",
     ]
     digest.update(json.dumps(settings, sort_keys=True).encode())
     return digest.hexdigest()

@@ -19,6 +19,7 @@ class Recipe:
         gradient_norm: gradients are clipped to this norm.
         averaging: decay of the weights' exponential moving average, which is what predicts.
         smoothing: added above and below in the soft Dice, in pixels, so that an empty truth has a finite loss.
+        start: begin with the bundle's start weights, learned on drawn images, in place of random ones.
         paste: share of slices that get another gold image's object pasted in (Ghiasi 2021).
         erase: share of slices whose object is painted over, so that empty images are learned too.
         reports: how often in a training the held-out gold is scored for the history.
@@ -33,8 +34,9 @@ class Recipe:
     gradient_norm: float = 1.0
     averaging: float = 0.98
     smoothing: float = 1.0
-    paste: float = 0.0
-    erase: float = 0.0
+    start: bool = True
+    paste: float = 0.5
+    erase: float = 0.1
     reports: int = 4
     checkpoint_seconds: float = 5.0
 
