@@ -3,8 +3,8 @@
     python scripts/measure_loop.py --data DATA --out OUT
 
 For each task and seed: copy gold and unlabelled images of DATA/<folder> into OUT/<task>-<seed>/studies, `autoweak run`,
-then `autoweak evaluate` on DATA/<folder>/validation. Where a folder has no validation images, a part of gold, drawn by the
-seed, is held out of the studies and evaluated on instead. What is done already is not done again.
+then `autoweak evaluate` on DATA/<folder>/validation. Where a folder has no validation images, a part of gold, drawn by
+the seed, is held out of the studies and evaluated on instead. What is done already is not done again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
+
+from autoweak.studies import image_id_of
 
 ARMS = ("gold only", "weak label", "gold + weak")
 
@@ -52,12 +54,12 @@ def labels_of(folder: Path) -> Path:
 
 def copy_pairs(names: Iterable[Path], labels: Path, *, images_to: Path, labels_to: Path) -> None:
     """Copy images and the labels that are named like them."""
-    by_stem = {path.name.split(".")[0]: path for path in labels.iterdir()}
+    by_id = {image_id_of(path): path for path in labels.iterdir()}
     for folder in (images_to, labels_to):
         folder.mkdir(parents=True, exist_ok=True)
     for image in names:
         shutil.copy(image, images_to)
-        shutil.copy(by_stem[image.name.split(".")[0]], labels_to)
+        shutil.copy(by_id[image_id_of(image)], labels_to)
 
 
 def prepare(source: Source, data: Path, folder: Path, *, seed: int) -> Path:
@@ -81,8 +83,7 @@ def autoweak(*arguments: object, threads: int) -> dict[str, Any]:
     """Run one command and return its JSON."""
     result = subprocess.run(
         [sys.executable, "-m", "autoweak.cli", *map(str, arguments), "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": str(threads)},
         check=False,
