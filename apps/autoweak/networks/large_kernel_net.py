@@ -44,7 +44,8 @@ class LargeKernelBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Features (N, C, H, W) to features of the same shape."""
         hidden = functional.gelu(self.expand(self.norm(self.spatial(x))))
-        return x + self.scale * self.project(hidden)
+        change: Tensor = self.scale * self.project(hidden)
+        return x + change
 
 
 class LargeKernelNet(nn.Module):
