@@ -82,9 +82,16 @@ def ellipse_in(box: NDArray[np.float64], shape: tuple[int, ...]) -> Mask:
     return inside
 
 
-def measure(model: Promptable, image: NDArray[np.uint8], truths: list[Mask], shift: float, into: Measured) -> None:
+def measure(
+    model: Promptable,
+    image: NDArray[np.uint8],
+    truths: list[Mask],
+    *,
+    shift: float,
+    rng: np.random.Generator,
+    into: Measured,
+) -> None:
     """Prompt the objects of one image and note the results."""
-    rng = np.random.default_rng(image.shape[0] * image.shape[1])
     began = time.process_time()
     embedding = model.encode(image)
     into.encode_seconds.append(time.process_time() - began)
@@ -92,6 +99,7 @@ def measure(model: Promptable, image: NDArray[np.uint8], truths: list[Mask], shi
         rows, columns = np.nonzero(truth)
         box = np.array([columns.min(), rows.min(), columns.max(), rows.max()], float)
         moved = box + rng.uniform(-shift, shift, 4) * np.tile(box[2:] - box[:2] + 1, 2)
+        moved = np.clip(moved, 0, np.tile([truth.shape[1] - 1, truth.shape[0] - 1], 2))
         middle = [[(float(np.median(columns)), float(np.median(rows)), True)]]
         began = time.process_time()
         result = model.decode(embedding, boxes=moved[None])
@@ -113,6 +121,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--jitter", type=float, default=0.05, help="each side moves by up to this share of the box")
     parser.add_argument("--components", action="store_true", help="a box for each connected component")
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = load_promptable(options.model, checkpoint=options.checkpoint)
@@ -120,9 +129,10 @@ def main() -> None:
     print("| folder | objects | box | box + own mask | point | ellipse | rank of IoU | encode s | decode s |")
     print("|---|---|---|---|---|---|---|---|---|")
     for folder in options.folders:
-        measured = Measured()
+        measured, rng = Measured(), np.random.default_rng(options.seed)
         for image, mask in read_pairs(folder):
-            measure(model, image, parts(mask, components=options.components), options.jitter, measured)
+            objects = parts(mask, components=options.components)
+            measure(model, image, objects, shift=options.jitter, rng=rng, into=measured)
         print(measured.row(f"{folder.parent.name}/{folder.name}"))
 
 

@@ -142,6 +142,8 @@ def test_small_boxes_map_the_whole_image_onto_the_whole_input() -> None:
     box = torch.tensor([[0.0, 0.0, 99.0, 49.0]])
     mapped = contracts.scale_boxes(box, SMALL_CONTRACT, image_size=(50, 100), size=192)
     torch.testing.assert_close(mapped, torch.tensor([[0.0, 0.0, 191.0, 191.0]]))
+    beyond = contracts.scale_boxes(box + torch.tensor([-9, -9, 9, 9]), SMALL_CONTRACT, image_size=(50, 100), size=192)
+    torch.testing.assert_close(beyond, mapped)
     centre = contracts.scale_points(torch.tensor([[49.5, 24.5]]), SMALL_CONTRACT, image_size=(50, 100), size=192)
     torch.testing.assert_close(centre, torch.tensor([[95.5, 95.5]]))
 

@@ -82,9 +82,10 @@ def scale_boxes(boxes: Tensor, contract: PreprocessingContract, *, image_size: t
     factor = _factors(contract, image_size, size).repeat(2)
     if contract.resize is not Resize.SQUARE_LINEAR:
         return boxes * factor
-    # The small model was trained with corners that name the first and the last pixel of the object at its own scale.
+    # The small model was trained with corners that name the first and the last pixel of the object at its own scale,
+    # and never outside the image.
     after = torch.tensor([0.0, 0.0, 1.0, 1.0])
-    return (boxes + after) * factor - after
+    return ((boxes + after) * factor - after).clamp(0, size - 1)
 
 
 def scale_points(points: Tensor, contract: PreprocessingContract, *, image_size: tuple[int, int], size: int) -> Tensor:

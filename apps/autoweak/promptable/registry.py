@@ -107,7 +107,7 @@ _ENTRIES = (
         summary="3.6 M parameters, 192 x 192, trained on drawn images; comes with the program",
         terms="Apache-2.0",
         file="small.safetensors",
-        sha256="bd2dc6609eaf47a5df2d762f159369636f4e5ce48a3d3eb8ab01e32ec82b1467",
+        sha256="1c3190b21769ac98ebda2e68d3287673a0cb862ad66f854891a0d8563108b582",
     ),
     ModelEntry(
         name="medsam",
