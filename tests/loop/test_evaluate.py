@@ -57,7 +57,7 @@ def test_arms_are_scored_on_images_the_training_never_saw(
 def test_without_images_gold_is_judged_out_of_fold(studies: Path, task: Task) -> None:
     result = run(Context.open(studies, task))
     evaluation = evaluate(Context.open(studies, task))
-    assert evaluation.dice(GOLD_ONLY) == pytest.approx(result.labeller.coarse.cv_dice)
+    assert evaluation.dice(GOLD_ONLY) == pytest.approx(result.context.workspace.record(result.coarse)["cv_dice"])
     assert len(evaluation.table().splitlines()) == 2 + len(evaluation.arms)
 
 

@@ -1,4 +1,4 @@
-"""Masks from probability maps, and predictions on images of any kind."""
+"""Predictions on images of any kind."""
 
 from __future__ import annotations
 
@@ -13,15 +13,9 @@ from autoweak.errors import StudiesError, WorkspaceError
 from autoweak.loop.coarse import train_coarse
 from autoweak.loop.context import Context
 from autoweak.loop.gold import read_gold
-from autoweak.loop.predict import mask_of, predict
+from autoweak.loop.predict import predict
 from autoweak.tasks import Task
 from autoweak.workspace import ModelChoice, Workspace
-
-
-def test_mask_takes_the_likeliest_label_from_one_half_on(task: Task) -> None:
-    two = task.model_copy(update={"labels": {"first": 1, "second": 2}})
-    probabilities = np.array([[[[0.4, 0.5, 0.6, 0.9]], [[0.3, 0.2, 0.7, 0.1]]]], dtype=np.float32)
-    assert mask_of(probabilities, two).tolist() == [[[0, 1, 2, 1]]]
 
 
 @pytest.fixture
@@ -49,7 +43,8 @@ def test_predicts_a_volume_with_its_geometry(trained: Workspace, task: Task, tmp
     voxels = np.random.default_rng(0).normal(100, 20, (20, 24, 7)).astype(np.float32)
     nibabel.save(nibabel.Nifti1Image(voxels, affine), tmp_path / "head.nii.gz")
     out = tmp_path / "out"
-    result = predict(tmp_path / "head.nii.gz", out, workspace=trained, task=task, choice=ModelChoice.COARSE)
+    volumes = task.model_copy(update={"dimension": 3})
+    result = predict(tmp_path / "head.nii.gz", out, workspace=trained, task=volumes, choice=ModelChoice.COARSE)
     written = nibabel.load(result.written[0])
     assert written.shape == voxels.shape
     assert np.allclose(written.affine, affine)

@@ -18,6 +18,7 @@ PLAIN: dict[str, Any] = {
     "components": 8,
     "fill_holes": False,
     "connectivity": 8,
+    "keep": "area",
 }
 
 

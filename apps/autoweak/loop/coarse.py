@@ -12,6 +12,7 @@ import autoweak
 from autoweak.errors import StudiesError
 from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold, gold_hashes
+from autoweak.loop.masks import held_out_dice
 from autoweak.studies import folds, patients_of
 from autoweak.workspace import ModelKind, ModelVersion, fingerprint
 
@@ -124,7 +125,7 @@ def _record(
     extra: Mapping[int, list[Sample]],
     coarse: ModelVersion | None,
 ) -> dict[str, Any]:
-    scores = model.cv_dice
+    scores = held_out_dice(model, gold, context.task)
     return {
         "fingerprint": key,
         "task": context.task.name,
@@ -133,7 +134,7 @@ def _record(
         "gold": len(gold),
         "coarse": None if coarse is None else coarse.name,
         "weak": len({sample.image_id for samples in extra.values() for sample in samples}),
-        "cv_dice": dict(scores),
+        "cv_dice": scores,
         "mean_cv_dice": sum(scores.values()) / len(scores),
         "autoweak": autoweak.__version__,
     }

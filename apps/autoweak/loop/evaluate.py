@@ -15,7 +15,7 @@ from autoweak.loop.coarse import load_model
 from autoweak.loop.context import Context
 from autoweak.loop.gold import read_gold
 from autoweak.loop.label import Labeller, calibrated
-from autoweak.loop.predict import mask_of
+from autoweak.loop.masks import mask_of
 from autoweak.loop.retrain import newest_coarse
 from autoweak.progress import each
 from autoweak.studies import Study, list_images, read_label

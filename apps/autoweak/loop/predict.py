@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from autoweak.atomic import remove_partials
 from autoweak.errors import AutoweakError, StudiesError
 from autoweak.loop.coarse import load_model
 from autoweak.loop.context import Problem, view_of
+from autoweak.loop.masks import mask_of
 from autoweak.progress import NoProgress, Progress, each
 from autoweak.studies import Study, list_images, mask_suffix, read_image, write_mask
 from autoweak.tasks import Task
@@ -76,14 +74,6 @@ def predict(
     progress.stage("Predicting")
     results = [_predict_one(study, out, model=model, task=task) for study in each(studies, progress)]
     return _summary(version, studies, results)
-
-
-def mask_of(probabilities: npt.NDArray[Any], task: Task) -> npt.NDArray[Any]:
-    """Label mask (S, H, W) uint8 of a probability map (S, K, H, W): the likeliest label where it reaches 0.5."""
-    values = np.asarray(tuple(task.labels.values()), dtype=np.uint8)
-    best = probabilities.argmax(axis=1)
-    reached = np.take_along_axis(probabilities, best[:, None], axis=1)[:, 0] >= 0.5
-    return np.where(reached, values[best], np.uint8(0)).astype(np.uint8)
 
 
 def _check_out(out: Path) -> None:

@@ -50,7 +50,7 @@ class PromptPolicy:
     minimum_area: float = 0.0005
     components: int = 1
     relative_area: float = 0.1
-    keep: Keep = Keep.AREA
+    keep: Keep = Keep.PROBABILITY
     connectivity: int = 8
     fill_holes: bool = True
     margin: float = 0.0
