@@ -6,7 +6,7 @@ import torch
 from monai.data.meta_obj import get_track_meta
 
 from autoweak.training.augmentation import Augmentation
-from autoweak.training.objects import erase_objects, paste_object
+from autoweak.training.objects import add_marks, erase_objects, paste_object
 
 
 def disc(size: int, row: int, column: int, radius: int) -> torch.Tensor:
@@ -24,7 +24,7 @@ def test_the_same_seed_gives_the_same_variants(channels: int) -> None:
     donor = torch.rand(channels, 64, 64), disc(64, 20, 40, 6)
     runs = []
     for _ in range(2):
-        augmentation = build(channels, paste=0.4, erase=0.2)
+        augmentation = build(channels, paste=0.4, erase=0.2, marks=0.5)
         augmentation.reseed(5)
         runs.append([augmentation(image, target, donor=donor) for _ in range(8)])
 
@@ -84,3 +84,17 @@ def test_a_pasted_object_is_in_image_and_target() -> None:
     assert torch.equal(both, torch.maximum(target, donor_target))
     assert float(pasted[0, 20, 20]) == pytest.approx(0.8, abs=0.05)
     assert float(pasted[0, 60, 5]) == pytest.approx(0.2)
+
+
+def test_marks_hide_what_they_cover() -> None:
+    """Image and target are the same disc, and marks have any colour: the target only loses what was painted over."""
+    target = disc(64, 32, 32, 28)
+    changed = 0
+    for seed in range(20):
+        image, left = add_marks(torch.full((3, 64, 64), 0.5), target, random=np.random.RandomState(seed))
+        hidden = (left < 0.5) & (target > 0.5)
+        assert bool((left <= target).all())
+        assert bool((image[:, hidden[0]] != 0.5).any(dim=0).all())
+        changed += bool((image != 0.5).any())
+
+    assert changed > 15

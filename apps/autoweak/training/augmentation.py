@@ -10,7 +10,7 @@ from monai import transforms
 from monai.data.meta_obj import get_track_meta, set_track_meta
 from torch import Tensor
 
-from autoweak.training.objects import erase_objects, paste_object
+from autoweak.training.objects import add_marks, erase_objects, paste_object
 
 _BOTH = ("image", "target")
 _AXES = {"vertical": 0, "horizontal": 1}
@@ -24,8 +24,11 @@ class Augmentation:
         channels: 1 or 3; colour is varied only where there is any.
         mirror: flips that keep the labels true, of "horizontal" (columns) and "vertical" (rows).
         rotation: largest rotation either way, degrees.
+        zoom_out: how many times smaller things may become; each axis is drawn apart.
+        padding: what is beyond the image's edge: "zeros", "border" or "reflection".
         paste: share of slices that get another image's object pasted in.
         erase: share of slices whose object is painted over with tissue from elsewhere in the slice.
+        marks: share of slices that get discs and lines laid over them.
     """
 
     def __init__(
@@ -35,15 +38,19 @@ class Augmentation:
         channels: int,
         mirror: Sequence[str],
         rotation: float,
+        zoom_out: float = 1.35,
+        padding: str = "zeros",
         paste: float = 0.0,
         erase: float = 0.0,
+        marks: float = 0.0,
     ) -> None:
         spatial = [transforms.RandFlipd(_BOTH, prob=0.5, spatial_axis=_AXES[way]) for way in mirror]
-        spatial.append(_warp(size, rotation))
+        spatial.append(_warp(size, rotation, zoom_out=zoom_out, padding=padding))
         self._spatial = transforms.Compose(spatial)
         self._intensity = transforms.Compose(_colour(channels) + _intensity(size))
         self._paste = paste
         self._erase = erase
+        self._marks = marks
         self._random = np.random.RandomState(0)
 
     def reseed(self, seed: int) -> None:
@@ -68,6 +75,8 @@ class Augmentation:
         try:
             image, target = self._moved(image, target)
             image, target = self._exchanged(image, target, donor)
+            if self._random.uniform() < self._marks:
+                image, target = add_marks(image, target, random=self._random)
             image = self._intensity({"image": image})["image"]
         finally:
             set_track_meta(tracked)
@@ -130,17 +139,17 @@ class RandSpeckle(transforms.RandomizableTransform, transforms.MapTransform):  #
         return changed
 
 
-def _warp(size: int, rotation: float) -> transforms.Transform:
+def _warp(size: int, rotation: float, *, zoom_out: float, padding: str) -> transforms.Transform:
     reach = size * 0.12
     affine = {
         "prob": 1.0,
         "spatial_size": (size, size),
         "rotate_range": float(np.deg2rad(rotation)),
-        "scale_range": ((-0.35, 0.35), (-0.35, 0.35)),
+        "scale_range": ((-0.35, zoom_out - 1), (-0.35, zoom_out - 1)),
         "shear_range": (0.1, 0.1),
         "translate_range": ((-reach, reach), (-reach, reach)),
         "mode": ("bilinear", "bilinear"),
-        "padding_mode": "zeros",
+        "padding_mode": padding,
     }
     elastic = transforms.Rand2DElasticd(_BOTH, spacing=(size // 4, size // 4), magnitude_range=(1, size / 32), **affine)
     return transforms.OneOf([elastic, transforms.RandAffined(_BOTH, cache_grid=True, **affine)], weights=[0.3, 0.7])

@@ -212,13 +212,17 @@ class _Training:
 
 
 def _augmentation(task: Task, recipe: Recipe) -> Augmentation:
+    flat = task.dimension == 2  # in a volume organs keep their places, and empty slices there are real ones
     return Augmentation(
         size=task.coarse.size,
         channels=task.channels,
         mirror=[way.value for way in task.mirror],
         rotation=task.rotation,
-        paste=recipe.paste,
-        erase=recipe.erase,
+        zoom_out=recipe.zoom_out,
+        padding=recipe.padding,
+        paste=recipe.paste if flat else 0.0,
+        erase=recipe.erase if flat else 0.0,
+        marks=recipe.marks,
     )
 
 

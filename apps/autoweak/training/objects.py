@@ -61,6 +61,45 @@ def paste_object(
     return blended, torch.maximum(target * (seam < 0.5), donor_target)
 
 
+def add_marks(image: Tensor, target: Tensor, *, random: np.random.RandomState) -> tuple[Tensor, Tensor]:
+    """Lay plain discs at the edges and thin lines anywhere over the slice, as stickers, rulers and writing do.
+
+    Args:
+        image: (C, H, W) float32, 0 to 1; `target`: (K, H, W) float32, 0 to 1.
+        random: chooses number, place, size and colour.
+
+    Returns:
+        Image with one to three marks, and the target without what they hide.
+    """
+    height, width = target.shape[-2:]
+    rows = torch.arange(height, dtype=torch.float32)[:, None] / height
+    columns = torch.arange(width, dtype=torch.float32)[None, :] / width
+    for _ in range(int(random.randint(1, 4))):
+        distance = _disc(rows, columns, random) if random.uniform() < 0.5 else _line(rows, columns, random)
+        cover = (distance * -float(height)).clamp(0, 1)
+        colour = torch.tensor(random.uniform(0, 1, (len(image), 1, 1)), dtype=torch.float32)
+        image, target = image * (1 - cover) + colour * cover, target * (1 - cover)
+    return image, target
+
+
+def _disc(rows: Tensor, columns: Tensor, random: np.random.RandomState) -> Tensor:
+    """Signed distance (H, W) to a disc whose centre lies near an edge, in sides of the image; negative inside."""
+    along, beside = random.uniform(0, 1), random.uniform(-0.1, 0.15)
+    row, column = (along, beside) if random.uniform() < 0.5 else (beside, along)
+    row, column = (abs(value - 1) if random.uniform() < 0.5 else value for value in (row, column))
+    return ((rows - row) ** 2 + (columns - column) ** 2).sqrt() - float(random.uniform(0.08, 0.35))
+
+
+def _line(rows: Tensor, columns: Tensor, random: np.random.RandomState) -> Tensor:
+    """Signed distance (H, W) to a thin bar, in sides of the image; negative inside."""
+    angle, row, column = random.uniform(0, np.pi), random.uniform(0.1, 0.9), random.uniform(0.1, 0.9)
+    along = (rows - row) * float(np.sin(angle)) + (columns - column) * float(np.cos(angle))
+    across = (rows - row) * float(np.cos(angle)) - (columns - column) * float(np.sin(angle))
+    return torch.maximum(
+        along.abs() - float(random.uniform(0.1, 0.4)), across.abs() - float(random.uniform(0.008, 0.02))
+    )
+
+
 def _soft_cover(target: Tensor) -> Tensor:
     side = (int(target.shape[-1]) // _SEAM) | 1
     grown = functional.max_pool2d(target.amax(dim=0)[None, None], side, stride=1, padding=side // 2)
