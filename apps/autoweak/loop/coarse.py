@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,12 @@ def fit(
 
 def training_inputs(context: Context, gold: tuple[Gold, ...]) -> dict[str, Any]:
     """All that a training on gold depends on, as plain data."""
+    from autoweak.training.recipe import RECIPE
+    from autoweak.training.start import start_sha256
+
     return {
+        "recipe": asdict(RECIPE),
+        "start": start_sha256(),
         "task": context.task.model_dump(mode="json", include=_TRAINING_KEYS),
         "gold": gold_hashes(gold),
         "folds": gold_folds(context, gold),

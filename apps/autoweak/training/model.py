@@ -148,15 +148,19 @@ class TrainedModel:
         """
         return self._predict(self.members, view)
 
+    def predict_member(self, number: int, view: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The coarse map as `predict` gives it, by one member alone: the one that held out fold `number`'s gold."""
+        return self._predict((self.members[number],), view)
+
     def predict_out_of_fold(self, image_id: str, view: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The coarse map of a gold image as `predict` gives it, by the one member that never saw it.
 
         Raises:
             StudiesError: the image was not among this model's gold.
         """
-        for member, fold in zip(self.members, self.card.folds, strict=True):
+        for number, fold in enumerate(self.card.folds):
             if image_id in fold:
-                return self._predict((member,), view)
+                return self.predict_member(number, view)
         msg = f"The image {image_id!r} was not among this model's gold labels; use predict for it, or train again."
         raise StudiesError(msg)
 
