@@ -39,6 +39,21 @@ def test_weak_label_of_a_held_out_patient_is_not_learned_from(studies: Path, tas
             assert all(sample.image_id != "disc7" for sample in extra[number])
 
 
+def test_gold_of_one_patient_is_split_all_the_same_and_said(studies: Path, task: Task) -> None:
+    (studies / "patients.csv").write_text("image_id,patient\n" + "".join(f"disc{n},anon\n" for n in range(10)))
+    context = Context.open(studies, task)
+    assert len(gold_folds(context, read_gold(context))) == 2
+    assert any("All gold images are of one patient" in note for note in context.notes)
+
+
+def test_fewer_patients_than_folds_give_fewer_folds(studies: Path, task: Task) -> None:
+    rows = "".join(f"disc{n},{'anna' if n < 3 else 'bert'}\n" for n in range(10))
+    (studies / "patients.csv").write_text("image_id,patient\n" + rows)
+    five = task.model_copy(update={"coarse": task.coarse.model_copy(update={"folds": 5})})
+    context = Context.open(studies, five)
+    assert set(gold_folds(context, read_gold(context))) == {("disc0", "disc1", "disc2"), ("disc3", "disc4", "disc5")}
+
+
 def test_table_with_other_columns_is_refused(studies: Path) -> None:
     (studies / "patients.csv").write_text("name;id\na;b\n")
     with pytest.raises(StudiesError, match="needs the columns image_id and patient"):

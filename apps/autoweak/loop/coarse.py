@@ -85,12 +85,26 @@ def training_inputs(context: Context, gold: tuple[Gold, ...]) -> dict[str, Any]:
 def gold_folds(context: Context, gold: tuple[Gold, ...]) -> tuple[tuple[str, ...], ...]:
     """The held-out gold ids of each fold; images of one patient stay together where patients are known."""
     ids = [item.study.image_id for item in gold]
-    return folds(ids, count=context.task.coarse.folds, seed=context.seed, patient_of=known_patients(context))
+    patients = known_patients(context, gold)
+    apart = len({patients.get(image_id, image_id) for image_id in ids})
+    return folds(ids, count=min(context.task.coarse.folds, apart), seed=context.seed, patient_of=patients)
 
 
-def known_patients(context: Context) -> dict[str, str]:
-    """Image id to patient, from DICOM images and from patients.csv, which wins where both speak."""
-    return {**patients_of(context.studies.studies), **read_patients(context.studies.root)}
+def known_patients(context: Context, gold: tuple[Gold, ...]) -> dict[str, str]:
+    """Image id to patient, from DICOM images and from patients.csv, which wins where both speak.
+
+    Gold of one patient alone cannot be split by patient; as with images that were all given one made-up patient id,
+    nothing is known then, and a note says so.
+    """
+    patients = {**patients_of(context.studies.studies), **read_patients(context.studies.root)}
+    ids = [item.study.image_id for item in gold]
+    if len({patients.get(image_id, image_id) for image_id in ids}) > 1:
+        return patients
+    context.notes.append(
+        "All gold images are of one patient, so the Dice on held-out gold says nothing about other patients; if they "
+        f"are not, say so in {PATIENTS_FILE}."
+    )
+    return {}
 
 
 def read_patients(studies: Path) -> dict[str, str]:

@@ -64,7 +64,7 @@ def cross_fitted(
     members = range(len(labeller.coarse.members))
     extra: dict[int, list[Sample]] = {member: [] for member in members}
     known = {item.image.sha256 for item in gold}
-    patients = known_patients(context)
+    patients = known_patients(context, gold)
     held_out = [{patients.get(image_id) for image_id in fold} - {None} for fold in labeller.coarse.card.folds]
     context.progress.stage("Weak labels for each fold")
     for study in each(context.studies.unlabelled, context.progress):
