@@ -21,6 +21,8 @@ def predict_probabilities(
 ) -> NDArray[np.float32]:
     """Mean over networks, and over the image and its mirror images, of the sigmoid maps.
 
+    A slice of one value throughout shows nothing, and its map is 0.
+
     Args:
         networks: image (N, C, size, size) in, logits (N, K, size, size) out; in evaluation mode.
         view: (S, H, W, C) uint8.
@@ -36,7 +38,9 @@ def predict_probabilities(
         image = to_network_size(view[start : start + _SLICES], size)
         mean = _mean([flipped_back for network in networks for flipped_back in _variants(network, image, mirror)])
         chunks.append(to_image_size(mean, height, width).clamp_(0, 1).numpy())
-    return np.concatenate(chunks)
+    maps = np.concatenate(chunks)
+    maps[view.min(axis=(1, 2, 3)) == view.max(axis=(1, 2, 3))] = 0.0
+    return maps
 
 
 def _variants(network: nn.Module, image: Tensor, mirror: Sequence[str]) -> Iterator[Tensor]:
