@@ -51,6 +51,7 @@ def test_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_no_gold_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", str(_studies(tmp_path)), "--task", "breast_ultrasound"]) == 2
     assert "0 readable gold labels" in _sentence(capsys)
+    assert not (tmp_path / ".autoweak").exists()
 
 
 def test_negative_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,8 @@ from autoweak.workspace import ModelChoice, ModelKind, ModelVersion, Workspace, 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     made = Workspace.of_studies(tmp_path)
-    made.remember_task({"name": "toy"})
+    with made.lock():
+        made.remember_task({"name": "toy"})
     return made
 
 
@@ -61,6 +62,13 @@ def test_workspace_keeps_to_its_task(workspace: Workspace) -> None:
     assert workspace.task() == {"name": "toy", "more": 1}
     with pytest.raises(WorkspaceError, match="is for task 'toy', not 'other'"):
         workspace.remember_task({"name": "other"})
+
+
+def test_a_workspace_in_which_nothing_was_done_goes_again(tmp_path: Path) -> None:
+    workspace = Workspace.of_studies(tmp_path)
+    with pytest.raises(WorkspaceError), workspace.lock():
+        raise WorkspaceError("wrong request")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_workspace_is_for_its_owner_alone(workspace: Workspace) -> None:

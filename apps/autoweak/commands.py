@@ -158,7 +158,8 @@ def demo_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcom
     studies = parts[0].folder / "studies"
     text = [
         format_table(header, rows),
-        "Dice on validation phantoms that no model has seen.",
+        "Dice on validation phantoms that no model has seen. The coarse network starts from weights learned on\n"
+        "phantoms like these, so the figures show that the loop works, not how well it does on real images.",
         "Reports to look at:\n" + "\n".join(f"  {part.run_report}\n  {part.evaluation_report}" for part in parts),
         f"Next: autoweak status {studies}\n  or: autoweak run YOUR_STUDIES --task breast_ultrasound",
     ]

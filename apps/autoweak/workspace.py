@@ -62,11 +62,8 @@ class Workspace:
 
     @classmethod
     def of_studies(cls, studies: Path) -> Workspace:
-        """The workspace that belongs to a studies folder, made if missing."""
-        workspace = cls(studies / FOLDER_NAME)
-        # 0700: it holds derived patient data, and shared hospital machines have other users.
-        workspace.root.mkdir(mode=0o700, exist_ok=True)
-        return workspace
+        """The workspace that belongs to a studies folder; it is made when it is first locked."""
+        return cls(studies / FOLDER_NAME)
 
     @classmethod
     def existing(cls, folder: Path) -> Workspace:
@@ -102,11 +99,14 @@ class Workspace:
     def lock(self) -> Iterator[None]:
         """Hold the workspace for one writing process; the system lets go of it when the process dies.
 
+        The workspace is made if missing, and removed again if nothing was put into it.
+
         Raises:
             WorkspaceError: when another process holds it.
         """
         from filelock import FileLock, Timeout
 
+        self._make()
         lock = FileLock(self.root / "lock", timeout=0)
         try:
             lock.acquire()
@@ -118,6 +118,24 @@ class Workspace:
             yield
         finally:
             lock.release()
+            if not {path.name for path in self.root.iterdir()} - {"lock"}:
+                (self.root / "lock").unlink(missing_ok=True)
+                self.root.rmdir()
+
+    def check_task(self, name: str) -> None:
+        """Make sure that this workspace is not for another task.
+
+        Raises:
+            WorkspaceError: when it was made for a task of another name.
+        """
+        if not (self.root / "task.json").is_file():
+            return
+        known = self.task().get("name")
+        if known != name:
+            raise WorkspaceError(
+                f"The workspace {self.root} is for task {known!r}, not {name!r}: "
+                "use another studies folder, or delete that workspace (no label is lost)."
+            )
 
     def remember_task(self, task: dict[str, Any]) -> None:
         """Record the task this workspace is for.
@@ -125,17 +143,10 @@ class Workspace:
         Raises:
             WorkspaceError: when the workspace was made for a task of another name.
         """
-        path = self.root / "task.json"
-        if path.is_file():
-            known = self.task()
-            if known.get("name") != task["name"]:
-                raise WorkspaceError(
-                    f"The workspace {self.root} is for task {known.get('name')!r}, not {task['name']!r}: "
-                    "use another studies folder, or delete that workspace (no label is lost)."
-                )
-            if known == task:
-                return
-        write_json(path, task)
+        self.check_task(task["name"])
+        self._make()
+        if _read_json(self.root / "task.json") != task:
+            write_json(self.root / "task.json", task)
 
     def task(self) -> dict[str, Any]:
         """The recorded task, as plain data.
@@ -210,6 +221,10 @@ class Workspace:
             f"There is no {choice.value} model in {self.root}: train one with "
             f"`autoweak run {self.root.parent} --task {self.task().get('name', 'NAME')}`."
         )
+
+    def _make(self) -> None:
+        # 0700: it holds derived patient data, and shared hospital machines have other users.
+        self.root.mkdir(mode=0o700, exist_ok=True)
 
     def _record_path(self, version: ModelVersion) -> Path:
         return version.folder / "record.json"

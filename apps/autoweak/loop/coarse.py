@@ -27,6 +27,7 @@ PATIENTS_FILE = "patients.csv"
 
 def train_coarse(context: Context, gold: tuple[Gold, ...]) -> ModelVersion:
     """The coarse model of these gold labels: trained now, resumed, or found if it was trained before."""
+    context.remember_task()
     key = fingerprint(training_inputs(context, gold))
     found = context.workspace.find(ModelKind.COARSE, key)
     if found is not None:

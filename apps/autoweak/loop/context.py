@@ -67,10 +67,14 @@ class Context:
         studies = open_studies(root)
         policy = policy_of(task, policy_name)
         workspace = Workspace.of_studies(studies.root)
-        workspace.remember_task(task.model_dump(mode="json"))
+        workspace.check_task(task.name)
         context = cls(studies, task, workspace, policy, seed, promptable, checkpoint, progress or NoProgress())
         context.notes.extend(studies.notes)
         return context
+
+    def remember_task(self) -> None:
+        """Record the task in the workspace: from now on the studies are for it."""
+        self.workspace.remember_task(self.task.model_dump(mode="json"))
 
     def load_promptable(self) -> tuple[Promptable, EmbeddingCache]:
         """The promptable model and the cache of its embeddings."""

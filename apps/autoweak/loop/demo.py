@@ -23,7 +23,7 @@ _TASK_OF = {
     PhantomKind.DERMOSCOPY: "skin_lesion",
     PhantomKind.XRAY: "two_lungs",
 }
-_SHORT_TRAINING: dict[str, Any] = {"size": 96, "epochs": 6, "folds": 2}
+_SHORT_TRAINING: dict[str, Any] = {"size": 96, "epochs": 4, "folds": 2}
 
 
 @dataclass(frozen=True)

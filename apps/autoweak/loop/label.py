@@ -159,6 +159,7 @@ def label(labeller: Labeller) -> Labelled:
     What a person changed in labels/original is left as it is, with a note. Unreadable images become problems.
     """
     context = labeller.context
+    context.remember_task()
     folder = context.studies.root / WEAK_FOLDER
     if folder.is_dir():
         remove_partials(folder)
