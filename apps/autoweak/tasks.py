@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
 
 from autoweak.errors import TaskError
 
@@ -78,13 +78,16 @@ class Intensity(_Part):
 
 
 class Coarse(_Part):
-    """How the coarse model is trained: square size in pixels, epochs, folds, batch size, learning rate."""
+    """How the coarse model is trained; every key is explained in `configs/breast_ultrasound.yaml`."""
 
     size: Annotated[StrictInt, Field(ge=32, le=1024, multiple_of=16)]
     epochs: Annotated[StrictInt, Field(ge=1, le=10000)]
     folds: Annotated[StrictInt, Field(ge=2, le=20)] = 3
     batch_size: Annotated[StrictInt, Field(ge=1, le=256)] = 8
     learning_rate: Annotated[Number, Field(gt=0, le=1)] = 1e-3
+    start: StrictBool = True
+    zoom_out: Annotated[Number, Field(ge=1, le=4)] = 2.0
+    padding: Literal["zeros", "border", "reflection"] = "reflection"
 
 
 class Task(_Part):

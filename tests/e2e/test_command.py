@@ -76,7 +76,8 @@ def test_interrupt_leaves_nothing_half_written(phantoms: Path, short_task: Path)
     time.sleep(2)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    # Python ends itself by the signal if it came in an import; a shell shows 130 either way.
+    assert process.returncode in (130, -signal.SIGINT), err
     assert "Traceback" not in err
     assert "the same command goes on where this one was" in err
     assert out == ""

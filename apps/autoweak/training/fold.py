@@ -108,7 +108,7 @@ class _Training:
         self._fingerprint = _fingerprint([*train, *extra], definition, task, (seed, epochs, len(train)), recipe)
         torch.manual_seed(derive_seed(seed, "weights"))
         self._network = network_from(definition)
-        if recipe.start:
+        if recipe.start and task.coarse.start:
             load_start(self._network)
         self._averaged = AveragedNetwork(self._network, decay=recipe.averaging)
         self._optimizer = build_optimizer(self._network, learning_rate=task.coarse.learning_rate, recipe=recipe)
@@ -218,8 +218,8 @@ def _augmentation(task: Task, recipe: Recipe) -> Augmentation:
         channels=task.channels,
         mirror=[way.value for way in task.mirror],
         rotation=task.rotation,
-        zoom_out=recipe.zoom_out,
-        padding=recipe.padding,
+        zoom_out=task.coarse.zoom_out,
+        padding=task.coarse.padding,
         paste=recipe.paste if flat else 0.0,
         erase=recipe.erase if flat else 0.0,
         marks=recipe.marks,
@@ -243,7 +243,7 @@ def _fingerprint(
         numbers,
         asdict(recipe),
         torch.__version__,
-        start_sha256() if recipe.start else "",
+        start_sha256() if recipe.start and task.coarse.start else "",
     ]
     digest.update(json.dumps(settings, sort_keys=True).encode())
     return digest.hexdigest()

@@ -19,9 +19,7 @@ class Recipe:
         gradient_norm: gradients are clipped to this norm.
         averaging: decay of the weights' exponential moving average, which is what predicts.
         smoothing: added above and below in the soft Dice, in pixels, so that an empty truth has a finite loss.
-        start: begin with the bundle's start weights, learned on drawn images, in place of random ones.
-        zoom_out: how many times smaller the augmentation may make things.
-        padding: what it puts beyond the image's edge: "zeros", "border" or "reflection".
+        start: where the task wants it, begin with the bundle's start weights in place of random ones.
         paste: share of slices that get another gold image's object pasted in (Ghiasi 2021); 2D tasks only.
         erase: share of slices whose object is painted over, so that empty images are learned too; 2D tasks only.
         marks: share of slices that get discs and lines laid over them.
@@ -38,8 +36,6 @@ class Recipe:
     averaging: float = 0.98
     smoothing: float = 1.0
     start: bool = True
-    zoom_out: float = 2.0
-    padding: str = "reflection"
     paste: float = 0.5
     erase: float = 0.1
     marks: float = 0.3
