@@ -19,7 +19,7 @@ def to_network_size(stack: NDArray[np.uint8], size: int) -> Tensor:
     Returns:
         (S, C, size, size) float32 tensor, 0 to 1.
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(np.moveaxis(stack, 3, 1))).float().div_(255)
+    pixels = torch.from_numpy(np.array(np.moveaxis(stack, 3, 1), order="C")).float().div_(255)
     if pixels.shape[-2:] == (size, size):
         return pixels
     return functional.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
