@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from autoweak.weak_labels import Status, read_sidecar
@@ -65,15 +66,19 @@ def test_run_then_every_other_command(phantoms: Path, short_task: Path) -> None:
         assert not np.asarray(mask).any()
 
 
-def test_interrupt_leaves_nothing_half_written(phantoms: Path, short_task: Path) -> None:
+def test_interrupt_leaves_nothing_half_written(phantoms: Path, short_task: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(short_task.read_text())
+    content["coarse"]["epochs"] = 10000  # it must not be done before the signal comes
+    long_task = tmp_path / "long.yaml"
+    long_task.write_text(yaml.safe_dump(content))
     studies = phantoms / "studies"
     process = subprocess.Popen(
-        command("run", studies, "--task", short_task), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command("run", studies, "--task", long_task), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 120
     while not (studies / ".autoweak" / "task.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(1)
+    time.sleep(4)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     # Python ends itself by the signal if it came in an import; a shell shows 130 either way.
@@ -82,7 +87,7 @@ def test_interrupt_leaves_nothing_half_written(phantoms: Path, short_task: Path)
     assert "the same command goes on where this one was" in err
     assert out == ""
     assert not list(phantoms.rglob(".partial-*"))
-    autoweak("run", studies, "--task", short_task)
+    assert json.loads(autoweak("status", studies, "--json"))["gold"] == 6
 
 
 def test_published_policy_makes_other_prompts(phantoms: Path, short_task: Path) -> None:
