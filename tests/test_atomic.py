@@ -53,3 +53,10 @@ def test_remove_partials_takes_only_leftovers(tmp_path: Path) -> None:
     (tmp_path / "mask.png").touch()
     remove_partials(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mask.png"]
+
+
+def test_remove_partials_of_one_file_leaves_those_of_others(tmp_path: Path) -> None:
+    for name in (".partial-abc-mask.png", ".partial-abc-other.png", "mask.png"):
+        (tmp_path / name).touch()
+    remove_partials(tmp_path, of="mask.png")
+    assert {path.name for path in tmp_path.iterdir()} == {".partial-abc-other.png", "mask.png"}

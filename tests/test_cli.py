@@ -65,6 +65,11 @@ def test_unknown_policy_names_the_known_ones(tmp_path: Path, capsys: pytest.Capt
     assert "s1_box_published" in _sentence(capsys)
 
 
+def test_unknown_device(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", str(_studies(tmp_path)), "--task", "breast_ultrasound", "--device", "warp"]) == 2
+    assert "There is no device 'warp'" in _sentence(capsys)
+
+
 def test_predict_without_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["predict", str(_studies(tmp_path)), "--out", str(tmp_path / "out")]) == 2
     assert "No workspace" in _sentence(capsys)

@@ -43,6 +43,13 @@ def test_core_knows_neither_server_nor_dicom(room: str) -> None:
         assert not _imports(path) & {"monailabel", "pydicom", "highdicom"}, path
 
 
+def test_only_the_downloader_reaches_the_network() -> None:
+    reaching = {"requests", "urllib3", "httpx", "aiohttp", "socket", "ftplib", "http", "pooch"}
+    guilty = {str(path.relative_to(PACKAGE)) for path in SOURCES if _imports(path) & reaching}
+    # The store hands pooch the downloader; nothing else calls either.
+    assert guilty == {"promptable/download.py", "promptable/store.py"}
+
+
 @pytest.mark.parametrize("danger", UNSAFE)
 def test_source_keeps_away_from(danger: str) -> None:
     guilty = [path.name for path in SOURCES if UNSAFE[danger].search(path.read_text())]

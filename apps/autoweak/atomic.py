@@ -59,9 +59,9 @@ def write_with(path: Path, writer: Callable[[Path], object]) -> None:
         writer(partial)
 
 
-def remove_partials(folder: Path) -> None:
-    """Remove what a killed process left behind in `folder` (not in folders below it)."""
-    for leftover in folder.glob(f"{_PREFIX}*"):
+def remove_partials(folder: Path, *, of: str = "*") -> None:
+    """Remove what a killed process left behind in `folder` (not in folders below it), or only what became of `of`."""
+    for leftover in folder.glob(f"{_PREFIX}*-{of}"):
         leftover.unlink(missing_ok=True)
 
 

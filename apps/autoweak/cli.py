@@ -64,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     status = _add(commands, "status", "what is gold, weak and unlabelled; quality; models", seed=False)
     _add_studies(status)
+    _add_models(commands)
     return parser
 
 
@@ -88,7 +89,16 @@ def _add_task(command: argparse.ArgumentParser) -> None:
 
 def _add_promptable(command: argparse.ArgumentParser) -> None:
     command.add_argument("--promptable", help="promptable model instead of the task's, e.g. small or medsam")
-    command.add_argument("--checkpoint", type=Path, help="weights of that model (.pth or .safetensors)")
+    command.add_argument(
+        "--checkpoint", type=Path, help="weights of that model (.pth, .safetensors); alone, the model is recognised"
+    )
+    command.add_argument("--device", default="auto", help="where it runs: auto (the GPU where there is one), cpu, cuda")
+    command.add_argument(
+        "--precision",
+        choices=["auto", "float32", "bfloat16"],
+        default="auto",
+        help="of SAM's and MedSAM's encoders; auto is bfloat16 where the processor has it",
+    )
 
 
 def _add_demo(commands: Any) -> None:
@@ -114,6 +124,28 @@ def _add_evaluate(commands: Any) -> None:
     command.add_argument("--out", type=Path, help="folder for report and metrics (default: in the workspace)")
     command.add_argument("--policy", help="prompt policy instead of the task's")
     _add_promptable(command)
+
+
+def _add_models(commands: Any) -> None:
+    command = _add(commands, "models", "promptable models: what there is, get their weights, check them", seed=False)
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION", help="what to do; see below")
+    name, known = "name of a model, see `autoweak models list`", "all whose weights are here"
+    _add_action(actions, "list", "the models, with the size and terms of their weights")
+    _add_action(actions, "fetch", "download weights, going on where a download ended").add_argument("name", help=name)
+    verify = _add_action(actions, "verify", "compare weights with their checksums and check that they load")
+    verify.add_argument("name", nargs="?", help=f"{name} (default: {known})")
+    brought = _add_action(actions, "import", "take over weights that you downloaded elsewhere, after checking them")
+    brought.add_argument("name", nargs="?", help=f"{name} (default: recognised from the file)")
+    brought.add_argument("file", type=Path, help="the downloaded file (.pth or .safetensors)")
+
+
+def _add_action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
+    action: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text[0].upper() + text[1:])
+    # Without a default: it would undo a --json before the action.
+    action.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print machine-readable results alone"
+    )
+    return action
 
 
 def _command(name: str) -> Callable[[argparse.Namespace, BarProgress], Outcome]:

@@ -23,6 +23,10 @@ class EllipseModel:
     name = "ellipse"
     sha256 = "e" * 64
     contract = SimpleNamespace(name="none")
+    precision = SimpleNamespace(value="float32")
+
+    def identity(self) -> list[str]:
+        return [self.name, self.sha256, self.contract.name, self.precision.value]
 
     def decode(self, embedding: Any, *, boxes: Any = None, points: Any = None, masks: Any = None) -> Any:
         height, width = embedding

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
 from autoweak.promptable.model import Promptable
-from autoweak.promptable.registry import MEDSAM_CONTRACT, SAM_CONTRACT
+from autoweak.promptable.registry import MEDSAM_CONTRACT, SAM_CONTRACT, PreprocessingContract
 
 
 def build_tiny_sam(size: int) -> Sam:
@@ -42,6 +43,13 @@ def build_tiny_sam(size: int) -> Sam:
     return sam.eval()
 
 
+def plain(sam: Sam, *, name: str, contract: PreprocessingContract) -> Promptable:
+    """A promptable model of a copy, in float32 on the CPU, to compare with."""
+    return Promptable(
+        copy.deepcopy(sam), name=name, sha256="0" * 64, contract=contract, device="cpu", precision="float32"
+    )
+
+
 @pytest.fixture(scope="session")
 def tiny_sam() -> Sam:
     return build_tiny_sam(256)
@@ -49,12 +57,12 @@ def tiny_sam() -> Sam:
 
 @pytest.fixture(scope="session")
 def sam_model(tiny_sam: Sam) -> Promptable:
-    return Promptable(tiny_sam, name="sam-vit-b", sha256="0" * 64, contract=SAM_CONTRACT)
+    return plain(tiny_sam, name="sam-vit-b", contract=SAM_CONTRACT)
 
 
 @pytest.fixture(scope="session")
 def medsam_model(tiny_sam: Sam) -> Promptable:
-    return Promptable(tiny_sam, name="medsam", sha256="0" * 64, contract=MEDSAM_CONTRACT)
+    return plain(tiny_sam, name="medsam", contract=MEDSAM_CONTRACT)
 
 
 @pytest.fixture

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
+from segment_anything.modeling import Sam
 
 from autoweak.errors import PromptError
 from autoweak.promptable.model import Promptable, load_promptable
+from autoweak.promptable.registry import SAM_CONTRACT
 
 
 def test_many_boxes_give_what_each_gives_alone(sam_model: Promptable, image: np.ndarray) -> None:
@@ -114,3 +118,78 @@ def test_using_a_model_changes_nothing_global_and_is_repeatable(image: np.ndarra
 
 def _dice(found: np.ndarray, truth: np.ndarray) -> float:
     return float(2 * (found & truth).sum() / (found.sum() + truth.sum()))
+
+
+class Scarce:
+    """A mask decoder with memory for a few prompts at a time."""
+
+    def __init__(self, forward, room: int) -> None:
+        self.forward, self.room, self.tried = forward, room, []
+
+    def __call__(self, **given):
+        count = len(given["sparse_prompt_embeddings"])
+        self.tried.append(count)
+        if count > self.room:
+            raise torch.OutOfMemoryError
+        return self.forward(**given)
+
+
+@pytest.mark.parametrize("room", [1, 7, 16])
+def test_out_of_memory_halves_the_prompts_decoded_at_once(
+    sam_model: Promptable, image: np.ndarray, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedding = sam_model.encode(image)
+    boxes = np.array([[n, 0, 60 + n, 50] for n in range(32)], float)
+    wanted = sam_model.decode(embedding, boxes=boxes)
+    scarce = Scarce(sam_model._network.mask_decoder.forward, room)
+    monkeypatch.setattr(sam_model._network.mask_decoder, "forward", scarce)
+    monkeypatch.setattr(sam_model, "_chunk", 32)
+    found = sam_model.decode(embedding, boxes=boxes)
+    np.testing.assert_allclose(found.logits, wanted.logits, atol=1e-4)
+    assert scarce.tried[:2] == [32, 16]
+    tried = len(scarce.tried)
+    sam_model.decode(embedding, boxes=boxes)
+    assert max(scarce.tried[tried:]) <= room, "what did not fit once is not tried again"
+
+
+def test_without_memory_on_the_cpu_there_is_one_sentence(
+    sam_model: Promptable, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedding = sam_model.encode(image)
+    monkeypatch.setattr(sam_model._network.mask_decoder, "forward", Scarce(None, 0))
+    monkeypatch.setattr(sam_model, "_chunk", 32)
+    with pytest.raises(PromptError, match="not enough memory"):
+        sam_model.decode(embedding, boxes=[[0, 0, 9, 9]])
+
+
+def test_bfloat16_masks_agree_with_float32_and_are_kept_apart(tiny_sam: Sam, image: np.ndarray) -> None:
+    precise, fast = (
+        Promptable(
+            copy.deepcopy(tiny_sam), name="x", sha256="0" * 64, contract=SAM_CONTRACT, device="cpu", precision=precision
+        )
+        for precision in ("float32", "bfloat16")
+    )
+    boxes = [[0, 0, 130, 89], [30, 10, 90, 70]]
+    wanted, found = (model.decode(model.encode(image), boxes=boxes) for model in (precise, fast))
+    assert _dice(found.masks, wanted.masks) > 0.99
+    assert (precise.precision, fast.precision) == ("float32", "bfloat16")
+    assert precise.key_of(image) != fast.key_of(image)
+
+
+@pytest.mark.gpu
+def test_gpu_masks_agree_with_the_cpu(tiny_sam: Sam, image: np.ndarray) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("torch finds no GPU here")
+    on_cpu, on_gpu = (
+        Promptable(
+            copy.deepcopy(tiny_sam),
+            name="x",
+            sha256="0" * 64,
+            contract=SAM_CONTRACT,
+            device=device,
+            precision="float32",
+        )
+        for device in ("cpu", "cuda")
+    )
+    wanted, found = (model.decode(model.encode(image), boxes=[[30, 10, 90, 70]]) for model in (on_cpu, on_gpu))
+    np.testing.assert_allclose(found.logits, wanted.logits, atol=1e-2)

@@ -57,7 +57,12 @@ def test_a_sidecar_says_all_that_is_needed_to_make_the_label_again(sidecar: Side
     assert made_of["image"] == {"id": "case_1", "sha256": "1" * 64, "size": [1, 8, 8, 1]}
     assert made_of["task"] == {"name": "breast_ultrasound", "sha256": "2" * 64}
     assert made_of["coarse"] == {"version": "3", "sha256": "3" * 64}
-    assert made_of["promptable"] == {"name": "small", "sha256": "4" * 64, "contract": "small-1"}
+    assert made_of["promptable"] == {
+        "name": "small",
+        "sha256": "4" * 64,
+        "contract": "small-1",
+        "precision": "float32",
+    }
     assert made_of["policy"] == get_policy("box_points", components=2).to_dict()
     assert made_of["seed"] == 7
     assert content["prompts"][0] == {

@@ -41,6 +41,8 @@ class Context:
     seed: int = 0
     promptable: str | None = None
     checkpoint: Path | None = None
+    device: str = "auto"
+    precision: str = "auto"
     progress: Progress = field(default_factory=NoProgress)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -54,6 +56,8 @@ class Context:
         seed: int = 0,
         promptable: str | None = None,
         checkpoint: Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
         policy_name: str | None = None,
         progress: Progress | None = None,
     ) -> Context:
@@ -68,7 +72,18 @@ class Context:
         policy = policy_of(task, policy_name)
         workspace = Workspace.of_studies(studies.root)
         workspace.check_task(task.name)
-        context = cls(studies, task, workspace, policy, seed, promptable, checkpoint, progress or NoProgress())
+        context = cls(
+            studies=studies,
+            task=task,
+            workspace=workspace,
+            policy=policy,
+            seed=seed,
+            promptable=promptable,
+            checkpoint=checkpoint,
+            device=device,
+            precision=precision,
+            progress=progress or NoProgress(),
+        )
         context.notes.extend(studies.notes)
         return context
 
@@ -80,7 +95,9 @@ class Context:
         """The promptable model and the cache of its embeddings."""
         from autoweak.promptable import EmbeddingCache, load_promptable
 
-        model = load_promptable(self.promptable or self.task.promptable, checkpoint=self.checkpoint)
+        # A checkpoint alone says itself which model it is.
+        name = self.promptable or (None if self.checkpoint else self.task.promptable)
+        model = load_promptable(name, checkpoint=self.checkpoint, device=self.device, precision=self.precision)
         return model, EmbeddingCache(self.workspace.embeddings, max_bytes=EMBEDDING_CACHE_BYTES)
 
     def read(self, study: Study) -> tuple[StudyImage, npt.NDArray[Any]] | None:

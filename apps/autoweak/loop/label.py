@@ -98,7 +98,10 @@ class Labeller:
             task=TaskRecord(name=task.name, sha256=task.sha256),
             coarse=CoarseRecord(version=self.version.name, sha256=self.coarse.sha256),
             promptable=PromptableRecord(
-                name=self.promptable.name, sha256=self.promptable.sha256, contract=self.promptable.contract.name
+                name=self.promptable.name,
+                sha256=self.promptable.sha256,
+                contract=self.promptable.contract.name,
+                precision=self.promptable.precision.value,
             ),
             policy=self.context.policy,
             seed=self.context.seed,
@@ -110,7 +113,7 @@ class Labeller:
         return {
             "task": self.context.task.sha256,
             "coarse": self.coarse.sha256,
-            "promptable": [self.promptable.name, self.promptable.sha256, self.promptable.contract.name],
+            "promptable": self.promptable.identity(),
             "policy": self.context.policy.to_dict(),
             "seed": self.context.seed,
             "quality": self.quality.to_dict(),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import struct
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from autoweak.errors import CheckpointError
-from autoweak.promptable.registry import ModelEntry
+from autoweak.promptable import store
+from autoweak.promptable.checksums import is_published, sha256_of
+from autoweak.promptable.registry import ModelEntry, entries_of, get_entry
 
-_CHUNK = 1 << 20
+_SMALL_MARK = "image_encoder.stem.weight"
+_VIT_MARK = "image_encoder.patch_embed.proj.weight"
+_VIT_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 _ZIP_START = b"PK\x03\x04"
 _WRAPPERS = ("model", "state_dict", "model_state_dict")
 _PREFIX = "module."
@@ -37,54 +41,116 @@ _DAMAGE = (
 )
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits.
+@dataclass(frozen=True)
+class Chosen:
+    """Weights to load: the model they are of, where they lie, and their SHA-256."""
+
+    entry: ModelEntry
+    path: Path
+    sha256: str
+
+
+def choose_checkpoint(name: str | None, checkpoint: Path | None) -> Chosen:
+    """Decide which weights to load.
+
+    Args:
+        name: of the model; without it, that of `checkpoint`, or "small".
+        checkpoint: the file; without it, the one that comes with the program or that of the store, whose checksum
+            must be the known one.
 
     Raises:
-        CheckpointError: the file cannot be read.
+        CheckpointError: no such model or file, another file than it should be, or one that could be of several models.
     """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        msg = f"The checkpoint {path} cannot be read ({error.strerror}); check the path."
-        raise CheckpointError(msg) from error
-    return digest.hexdigest()
-
-
-def check_sha256(path: Path, expected: str | None) -> str:
-    """Return the SHA-256 of a checkpoint file, which must be `expected` unless that is None.
-
-    Raises:
-        CheckpointError: the file is another one, or cannot be read.
-    """
-    found = sha256_of(path)
-    if expected is not None and found != expected:
-        msg = f"The checkpoint {path} has the checksum {found} and not {expected}; install or download it again."
+    entry = None if name is None else get_entry(name)
+    if checkpoint is None:
+        entry = entry or get_entry("small")
+        return Chosen(entry, find_checkpoint(entry, None), store.checked_sha256(entry))
+    if not checkpoint.is_file():
+        msg = f"There is no checkpoint file {checkpoint}; check the path."
         raise CheckpointError(msg)
-    return found
+    sha256 = sha256_of(checkpoint)
+    return Chosen(entry or identify(checkpoint, sha256=sha256), checkpoint, sha256)
 
 
 def find_checkpoint(entry: ModelEntry, checkpoint: Path | None) -> Path:
-    """Return the path of an entry's weights: `checkpoint`, or the file that comes with the program.
+    """Return the path of an entry's weights: `checkpoint`, the file that comes with the program, or that of the store.
 
     Raises:
         CheckpointError: there is no such file, or the model needs one and none was given.
     """
-    path = checkpoint or entry.bundled
-    if path is None:
-        msg = (
-            f"The model {entry.name!r} needs its weights: get {entry.file} from {entry.source} "
-            "and pass it with --checkpoint FILE, or checkpoint=FILE in Python."
-        )
-        raise CheckpointError(msg)
-    if not path.is_file():
+    path = checkpoint or store.path_of(entry)
+    if path.is_file():
+        return path
+    if checkpoint is not None or entry.bundled is not None:
         remedy = "check the path" if checkpoint else "install the project again"
         msg = f"There is no checkpoint file {path}; {remedy}."
         raise CheckpointError(msg)
-    return path
+    fetch = "" if entry.url is None else f"run `autoweak models fetch {entry.name}`, or "
+    msg = (
+        f"The model {entry.name!r} needs its weights: {fetch}{store.how_to_get(entry)}, "
+        "or pass a file with --checkpoint FILE, or checkpoint=FILE in Python."
+    )
+    raise CheckpointError(msg)
+
+
+def identify(path: Path, *, sha256: str) -> ModelEntry:
+    """Find out which model a checkpoint with this SHA-256 is of.
+
+    The tensors tell the architecture. Models of one architecture differ in what they expect of an image, which no
+    tensor tells: there the checksum must be that of a published file.
+
+    Raises:
+        CheckpointError: the file is no safe checkpoint, of no known architecture, or could be of several models.
+    """
+    architecture = recognise(_read(path, map_only=True), path=path)
+    entries = entries_of(architecture)
+    if len(entries) == 1:
+        return entries[0]
+    for entry in entries:
+        if is_published(entry, path, sha256=sha256):
+            return entry
+    names = ", ".join(entry.name for entry in entries)
+    msg = (
+        f"The checkpoint {path} is of the architecture {architecture}, but its checksum is of no published file, so it "
+        f"could be of any of {names}, which prepare images differently; name the model as well, with --promptable NAME "
+        "or `autoweak models import NAME FILE`."
+    )
+    raise CheckpointError(msg)
+
+
+def recognise(content: Mapping[str, Any], *, path: Path) -> str:
+    """Return the architecture of a checkpoint's content, as the registry names it, from names and shapes of tensors.
+
+    Args:
+        content: a state dict or a training checkpoint, with or without the prefix "module.".
+        path: of the file, for messages.
+
+    Raises:
+        CheckpointError: it is not a state dict, or of no known architecture.
+    """
+    state = _unwrapped(content, path)
+    if _SMALL_MARK in state:
+        return "small"
+    mark = state.get(_VIT_MARK)
+    architecture = None if mark is None or mark.ndim == 0 else _VIT_WIDTHS.get(mark.shape[0])
+    if architecture is None:
+        known = ", ".join(["small", *_VIT_WIDTHS.values()])
+        msg = f"The checkpoint {path} is of no known architecture ({known}); pass weights of SAM, MedSAM or our own."
+        raise CheckpointError(msg)
+    return architecture
+
+
+def check_fits(path: Path, *, entry: ModelEntry) -> None:
+    """Check that a file can be loaded as a model, by names and shapes alone.
+
+    Raises:
+        CheckpointError: the file is not a checkpoint, is cut off, would run code, or is of another architecture.
+    """
+    # Here, because the networks' module needs this one.
+    from autoweak.promptable.model import build_network
+
+    state = _unwrapped(_read(path, map_only=True), path)
+    _check_architecture(build_network(entry.architecture).state_dict(), state, path=path, entry=entry)
 
 
 def load_weights(model: nn.Module, path: Path, *, entry: ModelEntry) -> None:
@@ -106,7 +172,8 @@ def load_weights(model: nn.Module, path: Path, *, entry: ModelEntry) -> None:
     model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path, *, map_only: bool = False) -> Mapping[str, Any]:
+    """The content of a checkpoint file; with `map_only`, tensors are not read from disk until they are used."""
     with path.open("rb") as stream:
         head = stream.read(16)
     if not head:
@@ -115,7 +182,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     if head.lstrip()[:1] == b"<":
         msg = f"The checkpoint {path} is a web page, not weights; download the file itself, not the page that shows it."
         raise CheckpointError(msg)
-    content = _read_safetensors(path) if head[8:9] == b"{" else _read_torch(path, zipped=head.startswith(_ZIP_START))
+    zipped = head.startswith(_ZIP_START)
+    content = _read_safetensors(path) if head[8:9] == b"{" else _read_torch(path, zipped=zipped, map_only=map_only)
     if not isinstance(content, Mapping):
         msg = f"The checkpoint {path} holds a {type(content).__name__}, not a table of weights; pass a state dict."
         raise CheckpointError(msg)
@@ -131,12 +199,13 @@ def _read_safetensors(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _read_torch(path: Path, *, zipped: bool) -> Any:
+def _read_torch(path: Path, *, zipped: bool, map_only: bool) -> Any:
     if zipped and not zipfile.is_zipfile(path):
         msg = f"The checkpoint {path} is cut off ({path.stat().st_size} bytes); download it again."
         raise CheckpointError(msg)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # Only the newer of PyTorch's two formats can be mapped.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=map_only and zipped)
     except pickle.UnpicklingError as error:
         msg = (
             f"The checkpoint {path} is refused, because it is no PyTorch file or holds more than weights and would "

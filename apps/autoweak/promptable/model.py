@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from segment_anything import sam_model_registry
+from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 
 from autoweak.errors import PromptError
 from autoweak.promptable import contracts
-from autoweak.promptable.checkpoints import check_sha256, find_checkpoint, load_weights
-from autoweak.promptable.registry import PreprocessingContract, get_entry
+from autoweak.promptable.checkpoints import choose_checkpoint, load_weights
+from autoweak.promptable.hardware import AUTO, Precision, choose_device, choose_dtype, limit_threads
+from autoweak.promptable.registry import PreprocessingContract
 from autoweak.promptable.small import build_small
+from autoweak.promptable.vit import BlockedMaskDecoder, FastImageEncoder
 
 Points = Sequence[Sequence[tuple[float, float, bool]]]
 FloatArray = npt.NDArray[np.float32]
 _CHUNK = 32
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +65,22 @@ class DecodeResult:
 class Promptable:
     """A SAM-family network with its preprocessing contract.
 
+    Where a GPU's memory does not suffice, prompts are decoded fewer at a time, and at last the CPU takes over.
+
     Args:
-        network: has `image_encoder` (with `img_size`), `prompt_encoder` and `mask_decoder` as in `segment_anything`.
+        network: has `image_encoder` (with `img_size`), `prompt_encoder` and `mask_decoder` as in `segment_anything`;
+            it is taken over and not to be used afterwards.
         name: of the model.
         sha256: of its weights.
         contract: what happens before the encoder and after the decoder.
-        device: where the network runs.
+        device: where the network runs: "auto" (the GPU where there is one), or as torch names it.
+        precision: of a ViT's matrix products, "auto", "float32" or "bfloat16"; see `hardware.Precision`.
+
+    Attributes:
+        precision: what was chosen.
+
+    Raises:
+        PromptError: no such device or precision.
     """
 
     def __init__(
@@ -75,15 +90,28 @@ class Promptable:
         name: str,
         sha256: str,
         contract: PreprocessingContract,
-        device: str | torch.device = "cpu",
+        device: str | torch.device = AUTO,
+        precision: str | Precision = Precision.AUTO,
     ) -> None:
         self.name = name
         self.sha256 = sha256
         self.contract = contract
-        self.device = torch.device(device)
-        parts: Any = network.to(self.device).eval()
-        self._network = parts
+        self.device = choose_device(device)
+        dtype = choose_dtype(precision, self.device)
+        self.precision = Precision.FLOAT32
+        parts: Any = network.eval()
         self._size = int(parts.image_encoder.img_size)
+        if isinstance(parts.image_encoder, ImageEncoderViT):
+            parts.image_encoder = FastImageEncoder(parts.image_encoder, dtype=dtype)
+            parts.mask_decoder = BlockedMaskDecoder(parts.mask_decoder)
+            self.precision = Precision.BFLOAT16 if dtype == torch.bfloat16 else Precision.FLOAT32
+        self._network = parts.to(self.device)
+        self._chunk = _CHUNK
+        limit_threads()
+
+    def identity(self) -> list[str]:
+        """Name, weights, contract and precision: what its masks depend on beside image and prompts."""
+        return [self.name, self.sha256, self.contract.name, self.precision.value]
 
     def key_of(self, image: npt.NDArray[np.generic]) -> str:
         """Name the embedding that `encode` would make: image content, contract and weights, as SHA-256."""
@@ -102,7 +130,7 @@ class Promptable:
         pixels = contracts.to_rgb_uint8(image)
         with torch.inference_mode():
             prepared = contracts.prepare(pixels, self.contract, size=self._size)
-            features = self._network.image_encoder(prepared.to(self.device))[0].float()
+            features = self._spared(lambda: self._network.image_encoder(prepared.to(self.device))[0].float())
         return Embedding(features=features, image_size=(pixels.shape[0], pixels.shape[1]), key=self._key(pixels))
 
     def decode(
@@ -131,12 +159,49 @@ class Promptable:
         logits = np.empty((prompts.count, *embedding.image_size), np.float32)
         iou = np.empty(prompts.count, np.float32)
         with torch.inference_mode():
-            for rows in prompts.chunks():
-                grid, guess = self._decode_chunk(embedding, prompts, rows)
-                low_res[rows], iou[rows] = grid.cpu().numpy(), guess.cpu().numpy()
-                full = contracts.restore(grid, self.contract, image_size=embedding.image_size, size=self._size)
-                logits[rows] = full.cpu().numpy()
+            waiting = prompts.chunks(self._chunk)
+            while waiting:
+                rows = waiting.pop(0)
+                try:
+                    low_res[rows], iou[rows], logits[rows] = self._decode_rows(embedding, prompts, rows)
+                except torch.OutOfMemoryError:
+                    if len(rows) == 1:
+                        self._leave_gpu()
+                        waiting.insert(0, rows)
+                        continue
+                    self._chunk = (len(rows) + 1) // 2
+                    waiting[:0] = [rows[: self._chunk], rows[self._chunk :]]
         return DecodeResult(logits=logits, masks=logits > 0, predicted_iou=iou, low_res_logits=low_res)
+
+    def _spared(self, compute: Callable[[], Tensor]) -> Tensor:
+        """Compute on the GPU, or on the CPU where its memory does not suffice."""
+        try:
+            return compute()
+        except torch.OutOfMemoryError:
+            self._leave_gpu()
+            return compute()
+
+    def _leave_gpu(self) -> None:
+        """Go on on the CPU.
+
+        Raises:
+            PromptError: that is where it was.
+        """
+        if self.device.type == "cpu":
+            msg = f"There is not enough memory for {self.name!r}; close other programs, or choose the model small."
+            raise PromptError(msg)
+        _LOGGER.warning("The GPU has not enough memory for %s: going on on the CPU.", self.name)
+        self.device = torch.device("cpu")
+        self._network.to(self.device)
+        torch.cuda.empty_cache()
+
+    def _decode_rows(
+        self, embedding: Embedding, prompts: _Prompts, rows: list[int]
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Low-resolution logits, predicted IoU and logits of the image's size of some prompts."""
+        grid, guess = self._decode_chunk(embedding, prompts, rows)
+        full = contracts.restore(grid, self.contract, image_size=embedding.image_size, size=self._size)
+        return grid.cpu().numpy(), guess.cpu().numpy(), full.cpu().numpy()
 
     def _decode_chunk(self, embedding: Embedding, prompts: _Prompts, rows: list[int]) -> tuple[Tensor, Tensor]:
         place: dict[str, Any] = {"image_size": embedding.image_size, "size": self._size}
@@ -167,6 +232,8 @@ class Promptable:
     def _key(self, pixels: contracts.ByteArray) -> str:
         digest = hashlib.sha256(pixels.tobytes())
         digest.update(f"{pixels.shape} {self.contract.name} {self.sha256}".encode())
+        if self.precision is not Precision.FLOAT32:
+            digest.update(self.precision.value.encode())
         return digest.hexdigest()
 
 
@@ -206,15 +273,15 @@ class _Prompts:
             masks=None if masks is None else _masks(masks, grid),
         )
 
-    def chunks(self) -> list[list[int]]:
-        """Rows that can be decoded at once: as many points each, at most 32.
+    def chunks(self, most: int) -> list[list[int]]:
+        """Rows that can be decoded at once: as many points each, at most `most`.
 
         Filling up with "no point" tokens instead would change what the decoder sees.
         """
         groups: dict[int, list[int]] = {}
         for row in range(self.count):
             groups.setdefault(0 if self.points is None else len(self.points[row]), []).append(row)
-        return [rows[start : start + _CHUNK] for rows in groups.values() for start in range(0, len(rows), _CHUNK)]
+        return [rows[start : start + most] for rows in groups.values() for start in range(0, len(rows), most)]
 
 
 def _boxes(boxes: npt.ArrayLike) -> Tensor:
@@ -245,29 +312,35 @@ def _masks(masks: npt.NDArray[np.floating[Any]], grid: tuple[int, int]) -> Tenso
 
 
 def load_promptable(
-    name: str = "small", *, checkpoint: Path | str | None = None, device: str | torch.device = "cpu"
+    name: str | None = None,
+    *,
+    checkpoint: Path | str | None = None,
+    device: str | torch.device = AUTO,
+    precision: str | Precision = Precision.AUTO,
 ) -> Promptable:
-    """Load a promptable model by name.
+    """Load a promptable model by name, or from any checkpoint file of the family.
 
     Args:
-        name: "small", which comes with the program, or one of the SAM family that needs its published weights.
-        checkpoint: the weights file; safetensors or PyTorch, a state dict or a training checkpoint.
-        device: where it runs, as torch names it.
+        name: "small", which comes with the program, or one of the SAM family, whose weights must have been fetched or
+            imported. Without it, the model is recognised from `checkpoint`; without either, it is "small".
+        checkpoint: other weights: safetensors or PyTorch, a state dict or a training checkpoint.
+        device: where it runs: "auto" (the GPU where there is one), or as torch names it.
+        precision: of a ViT's matrix products, "auto", "float32" or "bfloat16"; see `hardware.Precision`.
 
     Raises:
-        CheckpointError: no such model, no weights, or weights that are damaged, unsafe or of another architecture.
+        PromptError: no such device or precision.
+        CheckpointError: no such model, no weights, or weights that are damaged, unsafe, of another architecture, or,
+            without a name, of more than one model's.
 
     Example:
         >>> load_promptable("small").contract.name
         'small'
     """
-    entry = get_entry(name)
-    path = find_checkpoint(entry, None if checkpoint is None else Path(checkpoint))
-    expected = entry.sha256 if checkpoint is None else None
-    sha256 = check_sha256(path, expected)
-    network = build_network(entry.architecture)
-    load_weights(network, path, entry=entry)
-    return Promptable(network, name=name, sha256=sha256, contract=entry.contract, device=device)
+    chosen = choose_checkpoint(name, None if checkpoint is None else Path(checkpoint))
+    name, sha256, contract = chosen.entry.name, chosen.sha256, chosen.entry.contract
+    network = build_network(chosen.entry.architecture)
+    load_weights(network, chosen.path, entry=chosen.entry)
+    return Promptable(network, name=name, sha256=sha256, contract=contract, device=device, precision=precision)
 
 
 def build_network(architecture: str) -> nn.Module:

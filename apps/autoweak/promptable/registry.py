@@ -78,7 +78,10 @@ class ModelEntry:
         terms: licence of the weights.
         file: file name of the weights, as published.
         source: where the file can be got, in words; empty for weights that come with the program.
-        sha256: checksum of the file where it is fixed.
+        url: address that gives the file itself; None where there is only a web page or a shared folder.
+        bytes: size of the published file; None where it is not known.
+        sha256: checksum of the published file, where it is known.
+        md5: the same, where the publisher gives only this one.
     """
 
     name: str
@@ -88,16 +91,26 @@ class ModelEntry:
     terms: str
     file: str
     source: str = ""
+    url: str | None = None
+    bytes: int | None = None
     sha256: str | None = None
+    md5: str | None = None
 
     @property
     def bundled(self) -> Path | None:
         """Path of the weights that come with the program, or None for models the user brings."""
         return None if self.source else WEIGHTS_FOLDER / self.file
 
+    @property
+    def checksum(self) -> str | None:
+        """Checksum of the published file with its algorithm, "sha256:..." or "md5:...", where it is known."""
+        if self.sha256 is not None:
+            return f"sha256:{self.sha256}"
+        return None if self.md5 is None else f"md5:{self.md5}"
 
-_SAM_SOURCE = "https://dl.fbaipublicfiles.com/segment_anything/"
-_MEDSAM_SOURCE = "the Google Drive folder named in the README of https://github.com/bowang-lab/MedSAM"
+
+_SAM_SOURCE = "the list of checkpoints in the README of https://github.com/facebookresearch/segment-anything"
+_SAM_ADDRESS = "https://dl.fbaipublicfiles.com/segment_anything/"
 
 _ENTRIES = (
     ModelEntry(
@@ -114,18 +127,21 @@ _ENTRIES = (
         architecture="vit_b",
         contract=MEDSAM_CONTRACT,
         summary="MedSAM ViT-B, 1024 x 1024, for boxes",
-        terms="Apache-2.0",
+        terms="CC BY 4.0 (Zenodo), Apache-2.0 (the project's repository)",
         file="medsam_vit_b.pth",
-        source=_MEDSAM_SOURCE,
+        source="the Zenodo record https://zenodo.org/records/10689643",
+        url="https://zenodo.org/records/10689643/files/medsam_vit_b.pth",
+        bytes=375_049_145,
+        md5="3bb6db55bd0c9ca30b61248bca72f8d6",
     ),
     ModelEntry(
         name="medsam-points",
         architecture="vit_b",
         contract=MEDSAM_CONTRACT,
         summary="MedSAM ViT-B tuned to points on abdominal CT, 1024 x 1024",
-        terms="Apache-2.0",
+        terms="Apache-2.0 (the project's repository)",
         file="medsam_point_prompt_flare22.pth",
-        source=_MEDSAM_SOURCE,
+        source="the Google Drive folder named in the README of https://github.com/bowang-lab/MedSAM",
     ),
     ModelEntry(
         name="sam-vit-b",
@@ -134,7 +150,10 @@ _ENTRIES = (
         summary="SAM ViT-B, 1024 x 1024, photographs",
         terms="Apache-2.0",
         file="sam_vit_b_01ec64.pth",
-        source=_SAM_SOURCE + "sam_vit_b_01ec64.pth",
+        source=_SAM_SOURCE,
+        url=_SAM_ADDRESS + "sam_vit_b_01ec64.pth",
+        bytes=375_042_383,
+        sha256="ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
     ),
     ModelEntry(
         name="sam-vit-l",
@@ -143,7 +162,10 @@ _ENTRIES = (
         summary="SAM ViT-L, 1024 x 1024, photographs",
         terms="Apache-2.0",
         file="sam_vit_l_0b3195.pth",
-        source=_SAM_SOURCE + "sam_vit_l_0b3195.pth",
+        source=_SAM_SOURCE,
+        url=_SAM_ADDRESS + "sam_vit_l_0b3195.pth",
+        bytes=1_249_524_607,
+        sha256="3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
     ),
     ModelEntry(
         name="sam-vit-h",
@@ -152,7 +174,10 @@ _ENTRIES = (
         summary="SAM ViT-H, 1024 x 1024, photographs",
         terms="Apache-2.0",
         file="sam_vit_h_4b8939.pth",
-        source=_SAM_SOURCE + "sam_vit_h_4b8939.pth",
+        source=_SAM_SOURCE,
+        url=_SAM_ADDRESS + "sam_vit_h_4b8939.pth",
+        bytes=2_564_550_879,
+        sha256="a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
     ),
 )
 
@@ -170,3 +195,8 @@ def get_entry(name: str) -> ModelEntry:
     except KeyError:
         msg = f"There is no promptable model {name!r}; choose one of {', '.join(MODELS)}."
         raise CheckpointError(msg) from None
+
+
+def entries_of(architecture: str) -> tuple[ModelEntry, ...]:
+    """Return the models of an architecture; with more than one, its tensors alone do not tell which it is."""
+    return tuple(entry for entry in MODELS.values() if entry.architecture == architecture)

@@ -80,11 +80,12 @@ class CoarseRecord(_Record):
 
 
 class PromptableRecord(_Record):
-    """The promptable model: its name, the SHA-256 of its weights, and its preprocessing contract's name."""
+    """The promptable model: its name, the SHA-256 of its weights, its preprocessing contract's name, its precision."""
 
     name: Text
     sha256: Sha256
     contract: Text
+    precision: Text = "float32"
 
 
 class MaskRecord(_Record):
