@@ -1,9 +1,10 @@
-"""Measure a promptable model from boxes of the truth: mean Dice, meaning of its predicted IoU, and time.
+"""Measure a promptable model with prompts made from the truth: mean Dice, meaning of its predicted IoU, and time.
 
     python scripts/evaluate_promptable.py FOLDER [FOLDER ...] --jitter 0.05
 
-Each FOLDER holds `images` and `masks` with equal stems; any non-zero value is the object. With --components each
-connected component gets a box of its own. For scale, the ellipse inscribed in the same true box is measured too.
+Each FOLDER holds `images` and `masks` with equal stems (any non-zero value is the object), or `images` and `labels` of
+volumes (each label of each slice is an object). With --components each connected component gets a box of its own. For
+scale, the ellipse inscribed in the same true box is measured too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import nibabel
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,32 +26,35 @@ from scipy import ndimage, stats
 from autoweak.promptable.model import Promptable, load_promptable
 
 _SMALLEST_COMPONENT = 200
+_SMALLEST_IN_SLICE = 20
+_KINDS = ("box", "box + own mask", "box + point", "point", "ellipse")
 Mask = NDArray[np.bool_]
+Pixels = NDArray[Any]
 
 
 @dataclass
 class Measured:
     """One row of the table."""
 
-    dice: list[float] = field(default_factory=list)
-    second: list[float] = field(default_factory=list)
-    point: list[float] = field(default_factory=list)
-    ellipse: list[float] = field(default_factory=list)
+    dice: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in _KINDS})
     guessed: list[float] = field(default_factory=list)
-    true_iou: list[float] = field(default_factory=list)
     encode_seconds: list[float] = field(default_factory=list)
     decode_seconds: list[float] = field(default_factory=list)
 
     def row(self, name: str) -> str:
         """Format as a row of a Markdown table."""
-        rank = stats.spearmanr(self.guessed, self.true_iou).statistic
-        means = " | ".join(f"{np.mean(each):.3f}" for each in (self.dice, self.second, self.point, self.ellipse))
+        true_iou = [each / (2 - each) for each in self.dice["box"]]
+        rank = stats.spearmanr(self.guessed, true_iou).statistic
+        means = " | ".join(f"{np.mean(self.dice[kind]):.3f}" for kind in _KINDS)
         times = f"{np.median(self.encode_seconds):.3f} | {np.median(self.decode_seconds):.3f}"
-        return f"| {name} | {len(self.dice)} | {means} | {rank:.2f} | {times} |"
+        return f"| {name} | {len(self.guessed)} | {means} | {rank:.2f} | {times} |"
 
 
-def read_pairs(folder: Path) -> Iterator[tuple[NDArray[np.uint8], Mask]]:
-    """Read the images (H, W, 3) and masks (H, W) of a folder, those without an object left out."""
+def read_cases(folder: Path, *, components: bool, axis: int) -> Iterator[tuple[Pixels, list[Mask]]]:
+    """Read images, (H, W, 3) or a slice (H, W), each with the masks (H, W) of its objects, one at least."""
+    if (folder / "labels").is_dir():
+        yield from _slices(folder, axis=axis)
+        return
     masks = {path.stem: path for path in (folder / "masks").iterdir()}
     for path in sorted((folder / "images").iterdir()):
         image = Image.open(path).convert("RGB")
@@ -57,7 +63,21 @@ def read_pairs(folder: Path) -> Iterator[tuple[NDArray[np.uint8], Mask]]:
         values = np.asarray(mask)
         found = values > (127 if values.max() > 1 else 0)
         if found.any():
-            yield np.asarray(image), found
+            yield np.asarray(image), parts(found, components=components)
+
+
+def _slices(folder: Path, *, axis: int) -> Iterator[tuple[Pixels, list[Mask]]]:
+    for path in sorted((folder / "images").iterdir()):
+        volume = np.asarray(nibabel.load(path).dataobj)
+        low, high = np.percentile(volume, (0.5, 99.5))
+        view = np.clip((volume - low) / max(high - low, 1e-6) * 255, 0, 255).astype(np.uint8)
+        labels = np.asarray(nibabel.load(folder / "labels" / path.name).dataobj)
+        for index in range(view.shape[axis]):
+            truth = labels.take(index, axis)
+            objects = [truth == value for value in np.unique(truth) if value]
+            objects = [each for each in objects if each.sum() >= _SMALLEST_IN_SLICE]
+            if objects:
+                yield view.take(index, axis), objects
 
 
 def parts(mask: Mask, *, components: bool) -> list[Mask]:
@@ -83,13 +103,7 @@ def ellipse_in(box: NDArray[np.float64], shape: tuple[int, ...]) -> Mask:
 
 
 def measure(
-    model: Promptable,
-    image: NDArray[np.uint8],
-    truths: list[Mask],
-    *,
-    shift: float,
-    rng: np.random.Generator,
-    into: Measured,
+    model: Promptable, image: Pixels, truths: list[Mask], *, shift: float, rng: np.random.Generator, into: Measured
 ) -> None:
     """Prompt the objects of one image and note the results."""
     began = time.process_time()
@@ -100,17 +114,27 @@ def measure(
         box = np.array([columns.min(), rows.min(), columns.max(), rows.max()], float)
         moved = box + rng.uniform(-shift, shift, 4) * np.tile(box[2:] - box[:2] + 1, 2)
         moved = np.clip(moved, 0, np.tile([truth.shape[1] - 1, truth.shape[0] - 1], 2))
-        middle = [[(float(np.median(columns)), float(np.median(rows)), True)]]
+        middle = [[(*_inner_point(truth), True)]]
         began = time.process_time()
         result = model.decode(embedding, boxes=moved[None])
         into.decode_seconds.append(time.process_time() - began)
-        again = model.decode(embedding, boxes=moved[None], masks=result.low_res_logits)
-        into.dice.append(dice(result.masks[0], truth))
-        into.second.append(dice(again.masks[0], truth))
-        into.point.append(dice(model.decode(embedding, points=middle).masks[0], truth))
-        into.ellipse.append(dice(ellipse_in(box, truth.shape), truth))
+        found = {
+            "box": result,
+            "box + own mask": model.decode(embedding, boxes=moved[None], masks=result.low_res_logits),
+            "box + point": model.decode(embedding, boxes=moved[None], points=middle),
+            "point": model.decode(embedding, points=middle),
+        }
+        for kind, each in found.items():
+            into.dice[kind].append(dice(each.masks[0], truth))
+        into.dice["ellipse"].append(dice(ellipse_in(box, truth.shape), truth))
         into.guessed.append(float(result.predicted_iou[0]))
-        into.true_iou.append(into.dice[-1] / (2 - into.dice[-1]))
+
+
+def _inner_point(truth: Mask) -> tuple[float, float]:
+    """x and y of the place deepest inside."""
+    depth = ndimage.distance_transform_edt(np.pad(truth, 1))[1:-1, 1:-1]
+    y, x = np.unravel_index(int(depth.argmax()), truth.shape)
+    return float(x), float(y)
 
 
 def main() -> None:
@@ -121,19 +145,19 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--jitter", type=float, default=0.05, help="each side moves by up to this share of the box")
     parser.add_argument("--components", action="store_true", help="a box for each connected component")
+    parser.add_argument("--axis", type=int, default=2, choices=(0, 1, 2), help="volumes are sliced along this axis (2)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = load_promptable(options.model, checkpoint=options.checkpoint)
     print(f"Model {model.name}, weights {model.sha256[:12]}, boxes moved by up to {options.jitter:.0%}, one thread")
-    print("| folder | objects | box | box + own mask | point | ellipse | rank of IoU | encode s | decode s |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(f"| folder | objects | {' | '.join(_KINDS)} | rank of IoU | encode s | decode s |")
+    print("|---" * (len(_KINDS) + 5) + "|")
     for folder in options.folders:
         measured, rng = Measured(), np.random.default_rng(options.seed)
-        for image, mask in read_pairs(folder):
-            objects = parts(mask, components=options.components)
+        for image, objects in read_cases(folder, components=options.components, axis=options.axis):
             measure(model, image, objects, shift=options.jitter, rng=rng, into=measured)
-        print(measured.row(f"{folder.parent.name}/{folder.name}"))
+        print(measured.row(f"{folder.parent.name}/{folder.name}"), flush=True)
 
 
 if __name__ == "__main__":
