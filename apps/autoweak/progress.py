@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
 Item = TypeVar("Item")
+_TERMINAL_SECONDS = 0.1
+_FILE_SECONDS = 15.0
 
 
 class Progress(Protocol):
@@ -30,11 +33,16 @@ class NoProgress:
 
 
 class BarProgress:
-    """One tqdm bar a stage, on standard error, so that standard output stays machine-readable."""
+    """One tqdm bar a stage, on standard error, so that standard output stays machine-readable.
+
+    A terminal sees it move; a file gets a line now and then, and the last one of each stage.
+    """
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._name = ""
+        self._drawn = 0.0
+        self._seconds = _TERMINAL_SECONDS if sys.stderr.isatty() else _FILE_SECONDS
 
     def stage(self, name: str) -> None:
         """Close the last bar and begin another."""
@@ -49,7 +57,11 @@ class BarProgress:
             self._bar = tqdm(total=total, desc=self._name, file=sys.stderr, leave=True, dynamic_ncols=True, unit="")
         self._bar.total = total
         self._bar.n = done
-        self._bar.set_postfix_str(text, refresh=True)
+        self._bar.set_postfix_str(text, refresh=False)
+        now = time.monotonic()
+        if done >= total or now - self._drawn >= self._seconds:
+            self._bar.refresh()
+            self._drawn = now
 
     def close(self) -> None:
         """Leave the last bar as it is and end its line."""
