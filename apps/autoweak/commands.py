@@ -97,7 +97,7 @@ def predict_command(arguments: argparse.Namespace, progress: BarProgress) -> Out
         arguments.images,
         arguments.out,
         workspace=workspace,
-        task=_recorded_task(workspace),
+        task=workspace.recorded_task(),
         choice=ModelChoice(arguments.model),
         progress=progress,
     )
@@ -199,19 +199,7 @@ def _task(name: str | None, studies: Path) -> Task:
         raise TaskError(
             f"{studies} has no workspace that knows its task yet: name one with --task, e.g. --task breast_ultrasound."
         )
-    return _recorded_task(Workspace(studies / FOLDER_NAME))
-
-
-def _recorded_task(workspace: Workspace) -> Task:
-    from pydantic import ValidationError
-
-    try:
-        return Task.model_validate(workspace.task())
-    except ValidationError:
-        raise WorkspaceError(
-            f"The task recorded in {workspace.root / 'task.json'} is not valid for this version of autoweak: "
-            "run again with --task NAME."
-        ) from None
+    return Workspace(studies / FOLDER_NAME).recorded_task()
 
 
 def _model_row(name: str, record: dict[str, Any]) -> list[object]:

@@ -168,7 +168,7 @@ def label(labeller: Labeller) -> Labelled:
     context.progress.stage("Weak labels")
     for study in each(context.studies.unlabelled, context.progress):
         try:
-            made = _label_one(labeller, study, folder)
+            made = label_one(labeller, study)
         except AutoweakError as error:
             context.report_problem(study.image_id, error)
             continue
@@ -178,7 +178,17 @@ def label(labeller: Labeller) -> Labelled:
     return Labelled(tuple(sidecars), kept)
 
 
-def _label_one(labeller: Labeller, study: Study, folder: Path) -> tuple[Sidecar, bool] | None:
+def label_one(labeller: Labeller, study: Study) -> tuple[Sidecar, bool] | None:
+    """Make or keep the weak label of one image.
+
+    Returns:
+        its sidecar, and whether it was there already; None where the image cannot be read (a problem of the context)
+        or where a person's work is in the place of the weak label (a note of the context).
+
+    Raises:
+        AutoweakError: the label cannot be made.
+    """
+    folder = labeller.context.studies.root / WEAK_FOLDER
     read = labeller.context.read(study)
     if read is None:
         return None
@@ -231,9 +241,3 @@ def _keep_map(labeller: Labeller, image_id: str, coarse_map: npt.NDArray[Any]) -
             np.savez_compressed(stream, probability=quantised)
 
     write_with(path, write)
-
-
-def _dice(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
-    from autoweak.weak_labels.scores import dice
-
-    return dice(first, second)
