@@ -69,11 +69,8 @@ class Slicer:
         sent = {"result_extension": ".nrrd", "result_dtype": "uint8", "client_id": self.client_id, **(params or {})}
         answer = self.raw(model, image, sent)
         assert answer.ok, answer.text
-        parts = {
-            part.headers[b"Content-Disposition"].decode(): part for part in MultipartDecoder.from_response(answer).parts
-        }
-        known = next(part for name, part in parts.items() if 'name="params"' in name)
-        volume = next(part for name, part in parts.items() if 'name="image"' in name)
+        parts = MultipartDecoder.from_response(answer).parts
+        known, volume = (next(part for part in parts if _named(part, name)) for name in ("params", "image"))
         return read_nrrd(volume.content), json.loads(known.content)
 
     def raw(self, model: str, image: str, params: dict[str, Any]) -> requests.Response:
@@ -126,6 +123,20 @@ class Ohif:
         header = nrrd_header(answer.content)
         assert header["encoding"] == "raw"
         return header, read_nrrd(answer.content)
+
+
+def _named(part: Any, name: str) -> bool:
+    return f'name="{name}"'.encode() in part.headers[b"Content-Disposition"]
+
+
+def put_image(server: Server, image: str, file: Path) -> requests.Response:
+    with file.open("rb") as stream:
+        return requests.put(
+            f"{server.url}/datastore/image",
+            params={"image": image},
+            files={"file": (file.name, stream)},
+            timeout=TIMEOUT,
+        )
 
 
 def put_label(
