@@ -64,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     status = _add(commands, "status", "what is gold, weak and unlabelled; quality; models", seed=False)
     _add_studies(status)
+    _add_serve(commands)
     return parser
 
 
@@ -114,6 +115,15 @@ def _add_evaluate(commands: Any) -> None:
     command.add_argument("--out", type=Path, help="folder for report and metrics (default: in the workspace)")
     command.add_argument("--policy", help="prompt policy instead of the task's")
     _add_promptable(command)
+
+
+def _add_serve(commands: Any) -> None:
+    command = _add(commands, "serve", "MONAI Label server for 3D Slicer and OHIF, for this machine alone")
+    command.add_argument("studies", help="folder with images at the top and gold labels in labels/final")
+    _add_task(command)
+    _add_promptable(command)
+    command.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1: this machine alone)")
+    command.add_argument("--port", type=int, default=8000, help="port to listen at (8000)")
 
 
 def _command(name: str) -> Callable[[argparse.Namespace, BarProgress], Outcome]:

@@ -167,6 +167,27 @@ def demo_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcom
     return Outcome(data, "\n\n".join(text))
 
 
+def serve_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
+    """MONAI Label's server with this project's app; ends when it is stopped."""
+    import subprocess
+    import sys
+
+    from autoweak.server.serve import plan
+
+    del progress
+    named = ("task", "policy", "promptable", "checkpoint", "seed")
+    conf = {key: str(getattr(arguments, key)) for key in named if getattr(arguments, key) is not None}
+    planned = plan(arguments.studies, conf, host=arguments.host, port=arguments.port)
+    sys.stderr.write(f"{planned.notice}\n")
+    ended = subprocess.run(planned.command, env=planned.environment, check=False)  # noqa: S603  # our own command line
+    if ended.returncode > 0:
+        raise WorkspaceError(
+            f"The server ended with exit code {ended.returncode}; the lines above say why. "
+            f"If the port {arguments.port} is taken, choose another with --port."
+        )
+    return Outcome({"served": str(arguments.studies)}, "The server has ended.")
+
+
 COMMANDS: dict[str, Command] = {
     "demo": demo_command,
     "run": run_command,
@@ -175,6 +196,7 @@ COMMANDS: dict[str, Command] = {
     "predict": predict_command,
     "evaluate": evaluate_command,
     "status": status_command,
+    "serve": serve_command,
 }
 
 

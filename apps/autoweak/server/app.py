@@ -40,7 +40,7 @@ class AutoweakApp(MONAILabelApp):
             self.settings = parse_settings(conf)
             self.live = Live(start.studies_root(studies), self.settings)
             self.live.workspace.remember_task(self.live.task.model_dump(mode="json"))
-            self.store = FolderDatastore(self.live)
+            self.store = FolderDatastore(self.live, uploads=self.live.workspace.root / UPLOADS)
             self.store.studies()
         except AutoweakError as error:
             start.show_without_trace(error)
@@ -135,10 +135,11 @@ class AutoweakApp(MONAILabelApp):
         if task is None:
             raise NotFoundError(f"There is no model {str(request.get('model'))[:80]!r}; use {', '.join(self._infers)}.")
         sent = request.get("label")
-        found: dict[str, Any] = {"study": self._study(request.get("image"))}
-        if isinstance(sent, str) and self._is_upload(sent):
-            found |= {"label_file": sent, "label": None}
-        path, params = task({**request, **found})
+        with self.store.forgetting(request.get("image"), sent):
+            found: dict[str, Any] = {"study": self._study(request.get("image"))}
+            if isinstance(sent, str) and self._is_upload(sent):
+                found |= {"label_file": sent, "label": None}
+            path, params = task({**request, **found})
         return {"label": path, "tag": "original", "file": path, "params": params}
 
     def _study(self, image: object) -> Study:

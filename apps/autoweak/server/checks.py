@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from autoweak.server.datastore import TAGS
 from autoweak.server.errors import BadRequestError, NotFoundError, NotOfferedError, TooLargeError
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from autoweak.server.app import AutoweakApp
 
 _SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -40,6 +43,24 @@ def check_request(scope: MutableMapping[str, Any], app: AutoweakApp) -> None:
     if method == "POST" and parts and parts[0] == "train":
         for trainer in app.trainers.values():
             trainer.check()
+
+
+async def check_params(request: Request) -> None:
+    """Check that the `params` of a form, if it has any, are a JSON object.
+
+    Raises:
+        BadRequestError: they are not.
+    """
+    async with request.form() as form:
+        params = form.get("params")
+    if params is None:
+        return
+    try:
+        content = json.loads(params) if isinstance(params, str) else None
+    except ValueError:
+        content = None
+    if params != "" and not isinstance(content, dict):
+        raise BadRequestError("The form's params must be a JSON object, as text.")
 
 
 def _query(text: bytes) -> dict[str, str]:
@@ -82,6 +103,8 @@ def _check_offered(method: str, parts: list[str], query: Mapping[str, str]) -> N
         raise NotOfferedError("The app is not loaded again while it serves; restart the server.")
     if parts[:1] == ["infer"] and len(parts) > 1 and parts[1].startswith("wsi"):
         raise NotOfferedError("Whole-slide images are not served here.")
+    if query.get("output") == "dicom_seg":
+        raise BadRequestError("Masks are not answered as DICOM SEG; ask for output=image.")
     if query.get("uncompress", "").lower() in _TRUE:
         raise BadRequestError("Archives are not unpacked here; send the image itself.")
 

@@ -6,9 +6,11 @@ to paths unchecked, and cannot tell a weak label's provenance. Here the folder i
 
 from __future__ import annotations
 
+import contextlib
 import io
 import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +36,12 @@ class FolderDatastore(Datastore):
 
     Args:
         live: the loop over the folder.
+        uploads: the folder of what clients have just sent.
     """
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, *, uploads: Path) -> None:
         self._live = live
+        self._uploads = uploads
         self._listing = Listing(live.root)
         self._info: dict[str, dict[str, Any]] = {}
         self._save_lock = threading.Lock()
@@ -65,6 +69,18 @@ class FolderDatastore(Datastore):
             return read_sidecar(study.sidecar)
         except AutoweakError:
             return None
+
+    @contextlib.contextmanager
+    def forgetting(self, *sent: object) -> Iterator[None]:
+        """Delete the files among `sent` if a request fails: MONAI Label deletes them only if it succeeds."""
+        done = False
+        try:
+            yield
+            done = True
+        finally:
+            for path in () if done else sent:
+                if isinstance(path, str) and Path(path).parent == self._uploads:
+                    Path(path).unlink(missing_ok=True)
 
     # What MONAI Label asks for.
 
@@ -154,7 +170,10 @@ class FolderDatastore(Datastore):
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Add an uploaded image; one of that name is never replaced."""
-        source = Path(image_filename)
+        with self.forgetting(image_filename):
+            return self._add_image(image_id, Path(image_filename))
+
+    def _add_image(self, image_id: str, source: Path) -> str:
         image_id = image_id or source.name[: len(source.name) - len(ending(source.name))]
         try:
             check_id(image_id)
@@ -180,14 +199,14 @@ class FolderDatastore(Datastore):
             BadRequestError: the tag is not "final", or a segment is not in the task.
             LabelError: the label does not fit the image.
         """
-        if label_tag != FINAL:
-            raise BadRequestError(f"A person's label is saved with the tag {FINAL!r}, got {label_tag[:80]!r}.")
-        study = self.study(image_id)
-        image, _ = self._live.image(study.path)
-        mask = read_sent_label(
-            Path(label_filename), image=image, task=self._live.task, label_info=(label_info or {}).get("label_info")
-        )
-        self.save_gold(study, image, mask)
+        with self.forgetting(label_filename):
+            if label_tag != FINAL:
+                raise BadRequestError(f"A person's label is saved with the tag {FINAL!r}, got {label_tag[:80]!r}.")
+            names = label_info.get("label_info") if isinstance(label_info, dict) else None
+            study = self.study(image_id)
+            image, _ = self._live.image(study.path)
+            mask = read_sent_label(Path(label_filename), image=image, task=self._live.task, label_info=names)
+            self.save_gold(study, image, mask)
         return image_id
 
     def save_gold(self, study: Study, image: StudyImage, mask: Any) -> None:

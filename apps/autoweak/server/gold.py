@@ -29,7 +29,8 @@ def read_sent_label(path: Path, *, image: StudyImage, task: Task, label_info: ob
     `label_info` which is which; so a label with segments missing is read by name.
 
     Args:
-        path: PNG, NIfTI, NRRD and the other formats of `read_label`; of a picture also a volume of one slice.
+        path: PNG, NIfTI, NRRD and the other formats of `read_label`; of a picture also a volume of one slice; `.bin`
+            holds bare voxels, as OHIF's client sends them.
         image: the image it belongs to.
         task: names the labels.
         label_info: a list of {"name", "idx"}, or nothing where the values are those of the task.
@@ -42,10 +43,17 @@ def read_sent_label(path: Path, *, image: StudyImage, task: Task, label_info: ob
         LabelError: the file is damaged, or not of this image's size and place.
     """
     names = _names(label_info)
+    if path.suffix == ".bin":
+        stored = _raw(path, image)
+        names = names or {value: name for name, value in task.labels.items()}
+        return _by_name(stored, names, task)
     if not names:
         return read_label(path, image=image, task=task).mask
     sent = task.model_copy(update={"labels": {f"{value} {names.get(value, '')}": value for value in _up_to(names)}})
-    stored = read_label(path, image=image, task=sent).mask
+    return _by_name(read_label(path, image=image, task=sent).mask, names, task)
+
+
+def _by_name(stored: Mask, names: Mapping[int, str], task: Task) -> Mask:
     mask = np.zeros_like(stored)
     for index in np.unique(stored[stored > 0]):
         name = names.get(int(index), f"#{index}")
@@ -57,6 +65,20 @@ def read_sent_label(path: Path, *, image: StudyImage, task: Task, label_info: ob
             )
         mask[stored == index] = value
     return mask
+
+
+def _raw(path: Path, image: StudyImage) -> Mask:
+    """Bare voxels, as OHIF's client sends a label: 8 bits each, the first index fastest."""
+    geometry = image.geometry
+    shape = geometry.shape if geometry.is_volume else geometry.shape[::-1]
+    content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    if content.size != int(np.prod(shape)):
+        raise BadRequestError(
+            f"The label has {content.size} bytes and the image {int(np.prod(shape))} voxels: send one byte a voxel."
+        )
+    stored = content.reshape(shape, order="F")
+    slices: Mask = geometry.to_slices(stored if geometry.is_volume else stored.T)
+    return slices
 
 
 def save_gold(mask: Mask, *, study: Study, image: StudyImage, root: Path) -> Path:

@@ -8,6 +8,7 @@ behind an inference. Before that it is checked, and its body is bounded.
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -16,15 +17,15 @@ from typing import IO, TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from autoweak.errors import AutoweakError
-from autoweak.server.checks import check_request
+from autoweak.server.checks import check_params, check_request
 from autoweak.server.errors import ServerError, TooLargeError
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
     from autoweak.server.app import AutoweakApp
 
 Message = MutableMapping[str, Any]
@@ -47,6 +48,8 @@ _SLOW = (
 )
 # Served as they come: files of the viewer, and the proxy, which waits without blocking.
 _DIRECT = ("/static", "/ohif", "/proxy", "/docs", "/openapi.json", "/favicon.ico")
+# MONAI Label lets pages from anywhere read what a browser on this machine gets; its setting for that does not start.
+_OWN_PAGES = r"https?://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?"
 _UPLOADS = ("/infer", "/datastore", "/session")
 _MOST_JSON_BYTES = 4 * 1024**2
 _KEPT_IN_MEMORY = 4 * 1024**2
@@ -57,7 +60,9 @@ def install(app: AutoweakApp) -> None:
     """Put this in front of MONAI Label's own web application, which is already running when the app is built."""
     from monailabel.app import app as web
 
-    web.user_middleware.append(Middleware(Patience, app=app))
+    others = [one for one in web.user_middleware if one.cls is not CORSMiddleware]
+    cors = Middleware(CORSMiddleware, allow_origin_regex=_OWN_PAGES, allow_methods=["*"], allow_headers=["*"])
+    web.user_middleware[:] = [cors, *others, Middleware(Patience, app=app)]
     for kind in (AutoweakError, JSONDecodeError, UnicodeDecodeError, Exception):
         web.exception_handlers[kind] = _answer
     web.exception_handlers[HTTPException] = _answer_http
@@ -109,11 +114,30 @@ async def _in_thread(inner: ASGIApp, scope: Scope, body: IO[bytes], send: Send, 
     await outside.run_in_executor(pool, lambda: asyncio.run(_run(inner, scope, body, inner_send)))
 
 
+async def _check_form(scope: Scope, body: IO[bytes]) -> None:
+    """Check a form that is small enough to be read twice; the files of larger ones are not worth the time."""
+    kind = next((value for name, value in scope["headers"] if name.lower() == b"content-type"), b"")
+    if kind.startswith(b"multipart/form-data") and body.seek(0, os.SEEK_END) <= _KEPT_IN_MEMORY:
+        body.seek(0)
+        await check_params(Request(scope, _receive(body)))
+    body.seek(0)
+
+
 async def _sent(send: Send, message: Message) -> None:
     await send(message)
 
 
 async def _run(inner: ASGIApp, scope: Scope, body: IO[bytes], send: Send) -> None:
+    try:
+        await _check_form(scope, body)
+    except ServerError as error:
+        await _sentence(str(error), error.status)(scope, _receive(body), send)
+        return
+    await inner(scope, _receive(body), send)
+
+
+def _receive(body: IO[bytes]) -> Receive:
+    """The body of a request, as the web application asks for it."""
     ended = False
 
     async def receive() -> Message:
@@ -124,7 +148,7 @@ async def _run(inner: ASGIApp, scope: Scope, body: IO[bytes], send: Send) -> Non
         ended = len(chunk) < _CHUNK
         return {"type": "http.request", "body": chunk, "more_body": not ended}
 
-    await inner(scope, receive, send)
+    return receive
 
 
 async def _read(receive: Receive, *, limit: int) -> IO[bytes]:
