@@ -44,9 +44,10 @@ def test_series_comes_back_equal(tmp_path: Path, task: Task, cosines: tuple[floa
     mask = _drawn(image)
     path = tmp_path / "seg.dcm"
     write_seg(path, mask, image=image, task=task, made_by=MadeBy.SEMIAUTOMATIC, algorithm="autoweak small")
-    back, made_by = read_seg(path, image=image)
-    assert np.array_equal(back, mask)
-    assert made_by is MadeBy.SEMIAUTOMATIC
+    back = read_seg(path, image=image)
+    assert np.array_equal(back.mask, mask)
+    assert back.names == {1: "anterior", 2: "posterior"}
+    assert back.made_by is MadeBy.SEMIAUTOMATIC
     dataset = pydicom.dcmread(path)
     assert dataset.ReferencedSeriesSequence[0].SeriesInstanceUID == series
     source = pydicom.dcmread(tmp_path / "series" / "slice000.dcm")
@@ -71,7 +72,7 @@ def test_pictures_come_back_equal(tmp_path: Path, modality: str) -> None:
     mask = np.minimum(_drawn(image), 1)
     path = tmp_path / "seg.dcm"
     write_seg(path, mask, image=image, task=load_task("skin_lesion"), made_by=MadeBy.MANUAL, algorithm="")
-    assert np.array_equal(read_seg(path, image=image)[0], mask)
+    assert np.array_equal(read_seg(path, image=image).mask, mask)
 
 
 def test_segments_are_called_and_coloured_as_the_task_says(tmp_path: Path, task: Task) -> None:
@@ -104,7 +105,7 @@ def test_empty_mask_is_an_answer(tmp_path: Path, task: Task) -> None:
     image = read_image(tmp_path / "series", plane="axial")
     mask = np.zeros(image.pixels.shape[:3], dtype=np.uint8)
     write_seg(tmp_path / "seg.dcm", mask, image=image, task=task, made_by=MadeBy.MANUAL, algorithm="")
-    assert not read_seg(tmp_path / "seg.dcm", image=image)[0].any()
+    assert not read_seg(tmp_path / "seg.dcm", image=image).mask.any()
 
 
 def test_segmentation_of_another_image_is_refused(tmp_path: Path, task: Task) -> None:

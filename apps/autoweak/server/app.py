@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 
 import autoweak
@@ -38,9 +39,10 @@ class AutoweakApp(MONAILabelApp):
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
         try:
             self.settings = parse_settings(conf)
-            self.live = Live(start.studies_root(studies), self.settings)
+            cache = settings.MONAI_LABEL_DATASTORE_CACHE_PATH or settings.MONAI_LABEL_DICOMWEB_CACHE_PATH
+            self.live = Live(start.studies_root(studies, cache=cache), self.settings)
             self.live.workspace.remember_task(self.live.task.model_dump(mode="json"))
-            self.store = FolderDatastore(self.live, uploads=self.live.workspace.root / UPLOADS)
+            self.store = self._open_store(studies)
             self.store.studies()
         except AutoweakError as error:
             start.show_without_trace(error)
@@ -81,6 +83,17 @@ class AutoweakApp(MONAILabelApp):
         tasks: Mapping[str, WeakLabelQuality] = self._scoring_methods
         return tasks
 
+    def _open_store(self, studies: str) -> FolderDatastore:
+        uploads = self.live.workspace.root / UPLOADS
+        if not start.is_dicomweb(studies):
+            return FolderDatastore(self.live, uploads=uploads)
+        from autoweak.server.dicomweb import DicomWebDatastore
+        from autoweak.server.pacs import Pacs
+
+        user, password = settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD
+        pacs = Pacs(studies, user=user, password=password, modality=self.settings.modality)
+        return DicomWebDatastore(self.live, pacs, uploads=uploads)
+
     def init_datastore(self) -> FolderDatastore:
         return self.store
 
@@ -112,6 +125,7 @@ class AutoweakApp(MONAILabelApp):
         # MONAI Label writes uploads where `tempfile` says, and would take any path on this machine as an image.
         tempfile.tempdir = str(self.uploads())
         patience.install(self)
+        self.store.begin()
         super().on_init_complete()
 
     def uploads(self) -> Path:

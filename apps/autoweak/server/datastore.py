@@ -18,6 +18,7 @@ from monailabel.interfaces.datastore import Datastore
 
 from autoweak.atomic import write_with
 from autoweak.errors import AutoweakError, StudiesError
+from autoweak.progress import Progress
 from autoweak.server.errors import BadRequestError, NotFoundError
 from autoweak.server.gold import read_sent_label, save_gold
 from autoweak.server.listing import Listing
@@ -45,6 +46,15 @@ class FolderDatastore(Datastore):
         self._listing = Listing(live.root)
         self._info: dict[str, dict[str, Any]] = {}
         self._save_lock = threading.Lock()
+
+    def begin(self) -> None:
+        """The server begins to answer."""
+
+    def bring_all(self, progress: Progress) -> None:
+        """Make all images be here, before work that needs them all; in a folder they are."""
+
+    def used(self, image_id: str) -> None:
+        """A model was run on an image."""
 
     def studies(self) -> StudiesFolder:
         """All studies as they are now."""
@@ -136,7 +146,9 @@ class FolderDatastore(Datastore):
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         study = self.study(image_id)
-        return {**self._info.get(image_id, {}), "name": study.path.name, "path": str(study.path)}
+        # MONAI Label tells this path to clients in the place of `get_image_uri`'s; a folder they could not load.
+        path = {"path": str(study.path)} if study.path.is_file() else {}
+        return {**self._info.get(image_id, {}), "name": study.path.name, **path}
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         return self._label_info(self.study(label_id), _checked(label_tag))

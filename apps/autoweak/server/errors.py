@@ -37,3 +37,9 @@ class NotOfferedError(ServerError):
     """MONAI Label has this endpoint, and this app does not offer it."""
 
     status = 405
+
+
+class UpstreamError(ServerError):
+    """The DICOMweb server does not answer, or refuses."""
+
+    status = 502

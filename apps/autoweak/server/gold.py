@@ -46,14 +46,19 @@ def read_sent_label(path: Path, *, image: StudyImage, task: Task, label_info: ob
     if path.suffix == ".bin":
         stored = _raw(path, image)
         names = names or {value: name for name, value in task.labels.items()}
-        return _by_name(stored, names, task)
+        return by_name(stored, names, task)
     if not names:
         return read_label(path, image=image, task=task).mask
     sent = task.model_copy(update={"labels": {f"{value} {names.get(value, '')}": value for value in _up_to(names)}})
-    return _by_name(read_label(path, image=image, task=sent).mask, names, task)
+    return by_name(read_label(path, image=image, task=sent).mask, names, task)
 
 
-def _by_name(stored: Mask, names: Mapping[int, str], task: Task) -> Mask:
+def by_name(stored: Mask, names: Mapping[int, str], task: Task) -> Mask:
+    """Give the segments of a mask (S, H, W) the values that their names have in the task.
+
+    Raises:
+        BadRequestError: a segment with voxels is not called like a label of the task.
+    """
     mask = np.zeros_like(stored)
     for index in np.unique(stored[stored > 0]):
         name = names.get(int(index), f"#{index}")

@@ -67,6 +67,7 @@ class LiveInfer(InferTask):
         image, view = self.live.image(study.path)
         suffix = wanted_suffix(request, image)
         mask, known = self.make(request, study, image, view)
+        self.datastore.used(study.image_id)
         if is_true(request.get(SAVE_AS_GOLD)):
             known["saved"] = self._save(study, image, mask)
         path = result_file(mask, image=image, suffix=suffix, folder=self._folder(), compress=wants_compression(request))

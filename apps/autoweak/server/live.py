@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ class Live:
         self.policy = policy_of(self.task, settings.policy)
         self.workspace.check_task(self.task.name)
         self.memory = ImageMemory()
+        # Told of each weak label that was made, where labels are sent to a server.
+        self.on_weak_label: Callable[[Study, Sidecar], None] | None = None
         self._lock = threading.RLock()
         self._promptable: tuple[Promptable, EmbeddingCache] | None = None
         self._labeller: tuple[object, Labeller] | None = None
@@ -156,7 +159,12 @@ class Live:
             made = label_one(labeller, study)
         if made is None and labeller.context.problems:
             raise BadRequestError(labeller.context.problems[0].reason)
-        return None if made is None else made[0]
+        if made is None:
+            return None
+        sidecar, kept = made
+        if not kept and self.on_weak_label is not None:
+            self.on_weak_label(study, sidecar)
+        return sidecar
 
     def missing(self) -> str:
         """What has to be done before there is a coarse model, in a sentence."""

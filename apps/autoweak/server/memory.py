@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,17 @@ _Key = tuple[Path, int, int]
 
 
 class ImageMemory:
-    """The images used last, with their 8-bit views; safe for several threads."""
+    """The images used last, with their 8-bit views; safe for several threads.
+
+    Attributes:
+        fetch: brings an image that is not here yet to its path, where images come from a server.
+    """
 
     def __init__(self, *, max_bytes: int = MOST_BYTES) -> None:
         self._kept: OrderedDict[_Key, Viewed] = OrderedDict()
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
+        self.fetch: Callable[[Path], None] | None = None
 
     def get(self, path: Path, task: Task) -> Viewed:
         """The image at `path` and its view (S, H, W, C), read again if the file has changed.
@@ -35,6 +41,8 @@ class ImageMemory:
         Raises:
             ImageError: the image cannot be read, or is not what the task is for.
         """
+        if self.fetch is not None and not path.exists():
+            self.fetch(path)
         key = _key(path)
         with self._lock:
             if key in self._kept:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -87,8 +89,23 @@ def write_seg(path: Path, mask: Mask, *, image: StudyImage, task: Task, made_by:
     return str(uid)
 
 
-def read_seg(path: Path, *, image: StudyImage) -> tuple[Mask, MadeBy]:
-    """Read a DICOM segmentation of `image` back: the mask (S, H, W) with segment numbers, and how it was made.
+@dataclass(frozen=True, eq=False)
+class SegRead:
+    """A DICOM segmentation.
+
+    Attributes:
+        mask: (S, H, W) with segment numbers, in the frame of its image.
+        names: segment number to label.
+        made_by: how it came about; of segments that differ, semi-automatic.
+    """
+
+    mask: Mask
+    names: Mapping[int, str]
+    made_by: MadeBy
+
+
+def read_seg(path: Path, *, image: StudyImage) -> SegRead:
+    """Read a DICOM segmentation of `image` back.
 
     Raises:
         BadRequestError: the segmentation is not of this image.
@@ -107,10 +124,13 @@ def read_seg(path: Path, *, image: StudyImage) -> tuple[Mask, MadeBy]:
         assert_missing_frames_are_empty=True,
     )
     kinds = {str(item.SegmentAlgorithmType) for item in segmentation.SegmentSequence}
-    made_by = MadeBy(kinds.pop()) if len(kinds) == 1 else MadeBy.SEMIAUTOMATIC
     stored = frames.transpose(2, 1, 0) if image.geometry.is_volume else frames[0]
     slices: Mask = np.ascontiguousarray(image.geometry.to_slices(stored), dtype=np.uint8)
-    return slices, made_by
+    return SegRead(
+        slices,
+        names={int(item.SegmentNumber): str(item.SegmentLabel) for item in segmentation.SegmentSequence},
+        made_by=MadeBy(kinds.pop()) if len(kinds) == 1 else MadeBy.SEMIAUTOMATIC,
+    )
 
 
 def _files(image: StudyImage) -> list[Path]:

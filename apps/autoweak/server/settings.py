@@ -32,6 +32,7 @@ class Settings(BaseModel):
         30.0, description="how long an image that one client was given is kept from the others"
     )
     max_upload_mb: Annotated[int, Field(ge=1, le=65536)] = Field(1024, description="largest upload in megabytes")
+    modality: str = Field("", description="of a DICOMweb server only series of these modalities, e.g. MR or CT,MR")
     send_weak_labels: bool = Field(
         False, description="send each weak label to the DICOMweb server as DICOM SEG, marked AUTOMATIC"
     )

@@ -22,6 +22,7 @@ from autoweak.server.memory import LiveContext
 STATS_FILE = "training.json"
 # What a viewer's bar is divided into; the parts take about so long on two cores.
 _PARTS = {
+    "Fetching images": 0,
     "Reading gold labels": 2,
     "Training the coarse model": 36,
     "Calibrating quality on gold": 4,
@@ -89,6 +90,7 @@ class Retrain(TrainTask):
         from autoweak.loop.label import Labeller, calibrated
         from autoweak.loop.retrain import publish, retrain
 
+        self._datastore.bring_all(progress)
         context = self._live.context(self._datastore.studies(), progress=progress)
         workspace = self._live.workspace
         with workspace.lock():
