@@ -95,6 +95,7 @@ def test_parameters_cannot_name_files_of_the_server(fresh: Server, key: str, tmp
         ("/infer/wsi/medsam?image=ultrasound_000", 405),
         ("/batch/infer/nothing", 404),
         ("/train/nothing", 404),
+        ("/train/retrain?run_sync=true", 422),
         ("/activelearning/nothing", 404),
         ("/scoring/nothing", 404),
         ("/reload", 405),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 
 from autoweak.atomic import remove_partials, write_json, write_with
 from autoweak.errors import AutoweakError, LabelError
@@ -188,7 +189,12 @@ def label_one(labeller: Labeller, study: Study) -> tuple[Sidecar, bool] | None:
     Raises:
         AutoweakError: the label cannot be made.
     """
-    folder = labeller.context.studies.root / WEAK_FOLDER
+    # Of two writers of one label, as a server and a command are, one's mask could stay with the other's sidecar.
+    with FileLock(labeller.context.workspace.root / "labels.lock"):
+        return _label_one(labeller, study, labeller.context.studies.root / WEAK_FOLDER)
+
+
+def _label_one(labeller: Labeller, study: Study, folder: Path) -> tuple[Sidecar, bool] | None:
     read = labeller.context.read(study)
     if read is None:
         return None

@@ -103,6 +103,8 @@ def _check_offered(method: str, parts: list[str], query: Mapping[str, str]) -> N
         raise NotOfferedError("The app is not loaded again while it serves; restart the server.")
     if parts[:1] == ["infer"] and len(parts) > 1 and parts[1].startswith("wsi"):
         raise NotOfferedError("Whole-slide images are not served here.")
+    if parts[:1] == ["train"] and query.get("run_sync", "").lower() in _TRUE:
+        raise BadRequestError("A training runs in a process of its own; start it without run_sync and follow it.")
     if query.get("output") == "dicom_seg":
         raise BadRequestError("Masks are not answered as DICOM SEG; ask for output=image.")
     if query.get("uncompress", "").lower() in _TRUE:

@@ -45,6 +45,7 @@ class FolderDatastore(Datastore):
         self._uploads = uploads
         self._listing = Listing(live.root)
         self._info: dict[str, dict[str, Any]] = {}
+        self._sidecars: dict[Path, tuple[int, Sidecar]] = {}
         self._save_lock = threading.Lock()
 
     def begin(self) -> None:
@@ -76,9 +77,14 @@ class FolderDatastore(Datastore):
         if study.sidecar is None:
             return None
         try:
-            return read_sidecar(study.sidecar)
-        except AutoweakError:
+            changed = study.sidecar.stat().st_mtime_ns
+            known = self._sidecars.get(study.sidecar)
+            if known is None or known[0] != changed:
+                known = changed, read_sidecar(study.sidecar)
+                self._sidecars[study.sidecar] = known
+        except (AutoweakError, OSError):
             return None
+        return known[1]
 
     @contextlib.contextmanager
     def forgetting(self, *sent: object) -> Iterator[None]:

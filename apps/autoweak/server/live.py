@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
 from autoweak.errors import AutoweakError
 from autoweak.loop.context import policy_of
 from autoweak.progress import NoProgress, Progress
@@ -154,9 +152,7 @@ class Live:
 
         labeller = self.labeller(studies)
         labeller.context.remember_task()
-        # Two writers of one label could leave one's mask with the other's sidecar.
-        with FileLock(self.workspace.root / "labels.lock"):
-            made = label_one(labeller, study)
+        made = label_one(labeller, study)
         if made is None and labeller.context.problems:
             raise BadRequestError(labeller.context.problems[0].reason)
         if made is None:

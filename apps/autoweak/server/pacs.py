@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import threading
@@ -17,6 +18,8 @@ import requests
 from autoweak.errors import StudiesError
 from autoweak.server.errors import UpstreamError
 from autoweak.studies import check_id
+
+logger = logging.getLogger(__name__)
 
 # Not images, whatever the search says.
 _NOT_IMAGES = {"SEG", "SR", "PR", "KO", "RTSTRUCT", "RTPLAN", "RTDOSE", "REG", "DOC", "PLAN", "FID"}
@@ -51,6 +54,8 @@ class Pacs:
 
         session = create_session_from_user_pass(user, password) if user and password else None
         self._client: Any = DICOMwebClientX(url=url.rstrip("/"), session=session)
+        # A few hundred milliseconds, not half a minute: people wait.
+        self._client.set_http_retry_params(retry=True, max_attempts=2, wait_exponential_multiplier=100)
         self._url = url
         self._wanted = {part.strip().upper() for part in modality.split(",") if part.strip()}
         self._lock = threading.Lock()
@@ -63,15 +68,25 @@ class Pacs:
             UpstreamError: the server has never answered.
         """
         with self._lock:
-            if self._listed is None or time.monotonic() - self._listed[0] > _LISTED_SECONDS:
-                try:
-                    found = self._search({})
-                except UpstreamError:
-                    if self._listed is None:
-                        raise
-                    found = list(self._listed[1].values())
-                self._listed = time.monotonic(), {one.uid: one for one in found if self._is_wanted(one)}
+            if self._listed is None:
+                self._listed = time.monotonic(), self._list()
+            elif time.monotonic() - self._listed[0] > _LISTED_SECONDS:
+                # A client does not wait for the server's list: it gets the one before, and the next client the new one.
+                self._listed = time.monotonic(), self._listed[1]
+                threading.Thread(target=self._list_again, name="listing", daemon=True).start()
             return self._listed[1]
+
+    def _list_again(self) -> None:
+        try:
+            found = self._list()
+        except UpstreamError as error:
+            logger.warning("%s", error)
+            return
+        with self._lock:
+            self._listed = time.monotonic(), found
+
+    def _list(self) -> dict[str, Series]:
+        return {one.uid: one for one in self._search({}) if self._is_wanted(one)}
 
     def segmentations(self) -> list[Series]:
         """All series of segmentations.
