@@ -65,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     status = _add(commands, "status", "what is gold, weak and unlabelled; quality; models", seed=False)
     _add_studies(status)
     _add_models(commands)
+    _add_serve(commands)
     return parser
 
 
@@ -146,6 +147,15 @@ def _add_action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
         "--json", action="store_true", default=argparse.SUPPRESS, help="print machine-readable results alone"
     )
     return action
+
+
+def _add_serve(commands: Any) -> None:
+    command = _add(commands, "serve", "MONAI Label server for 3D Slicer and OHIF, for this machine alone")
+    command.add_argument("studies", help="folder with images at the top and gold labels in labels/final")
+    _add_task(command)
+    _add_promptable(command)
+    command.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1: this machine alone)")
+    command.add_argument("--port", type=int, default=8000, help="port to listen at (8000)")
 
 
 def _command(name: str) -> Callable[[argparse.Namespace, BarProgress], Outcome]:

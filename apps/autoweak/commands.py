@@ -97,7 +97,7 @@ def predict_command(arguments: argparse.Namespace, progress: BarProgress) -> Out
         arguments.images,
         arguments.out,
         workspace=workspace,
-        task=_recorded_task(workspace),
+        task=workspace.recorded_task(),
         choice=ModelChoice(arguments.model),
         progress=progress,
     )
@@ -231,6 +231,27 @@ def _verify_models(name: str | None) -> Outcome:
     return Outcome({"models": models}, format_table(["name", "weights", "in"], rows), problems)
 
 
+def serve_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
+    """MONAI Label's server with this project's app; ends when it is stopped."""
+    import subprocess
+    import sys
+
+    from autoweak.server.serve import plan
+
+    del progress
+    named = ("task", "policy", "promptable", "checkpoint", "device", "precision", "seed")
+    conf = {key: str(getattr(arguments, key)) for key in named if getattr(arguments, key) is not None}
+    planned = plan(arguments.studies, conf, host=arguments.host, port=arguments.port)
+    sys.stderr.write(f"{planned.notice}\n")
+    ended = subprocess.run(planned.command, env=planned.environment, check=False)  # noqa: S603  # our own command line
+    if ended.returncode > 0:
+        raise WorkspaceError(
+            f"The server ended with exit code {ended.returncode}; the lines above say why. "
+            f"If the port {arguments.port} is taken, choose another with --port."
+        )
+    return Outcome({"served": str(arguments.studies)}, "The server has ended.")
+
+
 COMMANDS: dict[str, Command] = {
     "demo": demo_command,
     "run": run_command,
@@ -240,6 +261,7 @@ COMMANDS: dict[str, Command] = {
     "evaluate": evaluate_command,
     "status": status_command,
     "models": models_command,
+    "serve": serve_command,
 }
 
 
@@ -266,19 +288,7 @@ def _task(name: str | None, studies: Path) -> Task:
         raise TaskError(
             f"{studies} has no workspace that knows its task yet: name one with --task, e.g. --task breast_ultrasound."
         )
-    return _recorded_task(Workspace(studies / FOLDER_NAME))
-
-
-def _recorded_task(workspace: Workspace) -> Task:
-    from pydantic import ValidationError
-
-    try:
-        return Task.model_validate(workspace.task())
-    except ValidationError:
-        raise WorkspaceError(
-            f"The task recorded in {workspace.root / 'task.json'} is not valid for this version of autoweak: "
-            "run again with --task NAME."
-        ) from None
+    return Workspace(studies / FOLDER_NAME).recorded_task()
 
 
 def _model_row(name: str, record: dict[str, Any]) -> list[object]:

@@ -90,6 +90,25 @@ class Coarse(_Part):
     padding: Literal["zeros", "border", "reflection"] = "reflection"
 
 
+class Code(_Part):
+    """A concept of a coding scheme, e.g. value 52988006, scheme SCT (SNOMED CT), meaning Lesion."""
+
+    value: Annotated[StrictStr, Field(min_length=1, max_length=16)]
+    scheme: Annotated[StrictStr, Field(min_length=1, max_length=16)] = "SCT"
+    meaning: Annotated[StrictStr, Field(min_length=1, max_length=64)]
+
+
+ColourPart = Annotated[StrictInt, Field(ge=0, le=255)]
+
+
+class Segment(_Part):
+    """What a label is in a DICOM segmentation: what kind of thing, which thing, and its colour (red, green, blue)."""
+
+    category: Code | None = None
+    type: Code | None = None
+    colour: tuple[ColourPart, ColourPart, ColourPart] | None = None
+
+
 class Task(_Part):
     """One task file, checked; every key is explained in `configs/breast_ultrasound.yaml`."""
 
@@ -107,6 +126,7 @@ class Task(_Part):
     policy: StrictStr = "default"
     policy_options: dict[StrictStr, Any] = {}
     promptable: StrictStr = "small"
+    segments: dict[StrictStr, Segment] = {}
     coarse: Coarse
 
     @field_validator("name")
@@ -142,6 +162,10 @@ class Task(_Part):
         if len(set(self.mirror)) != len(self.mirror):
             msg = "mirror lists a direction twice"
             raise ValueError(msg)
+        unknown = sorted(set(self.segments) - set(self.labels))
+        if unknown:
+            msg = f"segments names {unknown[0]!r}, which is not among the labels {', '.join(self.labels)}"
+            raise ValueError(msg)
         if not _is_plain(self.policy_options):
             msg = "policy_options must hold numbers, texts and lists of them"
             raise ValueError(msg)
@@ -160,7 +184,9 @@ class Task(_Part):
     @property
     def sha256(self) -> str:
         """Hash of the checked content: two files that mean the same have the same hash."""
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        # Codes and colours change how a label is sent, not what it is.
+        plain = self.model_dump(mode="json", exclude={"segments"})
+        content = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(content.encode("utf-8")).hexdigest()
 
 
@@ -203,10 +229,12 @@ def _is_plain(value: Any) -> bool:
 
 __all__ = [
     "Coarse",
+    "Code",
     "Intensity",
     "IntensityKind",
     "Mirror",
     "Plane",
+    "Segment",
     "Task",
     "TaskError",
     "list_tasks",

@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autoweak.atomic import write_json
 from autoweak.errors import WorkspaceError
+
+if TYPE_CHECKING:
+    from autoweak.tasks import Task
 
 FOLDER_NAME = ".autoweak"
 
@@ -158,6 +161,24 @@ class Workspace:
         if not isinstance(content, dict):
             raise WorkspaceError(f"{self.root / 'task.json'} is damaged: delete it and run again.")
         return content
+
+    def recorded_task(self) -> Task:
+        """The recorded task, checked.
+
+        Raises:
+            WorkspaceError: when it is missing, damaged or of another version of the program.
+        """
+        from pydantic import ValidationError
+
+        from autoweak.tasks import Task
+
+        try:
+            return Task.model_validate(self.task())
+        except ValidationError:
+            raise WorkspaceError(
+                f"The task recorded in {self.root / 'task.json'} is not valid for this version of autoweak: "
+                "run again with --task NAME."
+            ) from None
 
     def versions(self, kind: ModelKind) -> tuple[ModelVersion, ...]:
         """All complete versions of a kind, oldest first."""

@@ -87,3 +87,18 @@ def test_a_volume_of_one_slice_is_sliced_across_it(plane: str, thin: int) -> Non
 def test_a_volume_without_a_place_in_space_is_refused(affine: np.ndarray) -> None:
     with pytest.raises(ImageError, match="geometry"):
         volume_geometry((2, 3, 4), affine, plane="axial")
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+@pytest.mark.parametrize("signs", [(1, 1, 1), (-1, 1, -1), (-1, -1, -1)])
+def test_a_voxel_index_finds_its_pixel(plane: str, signs: tuple[int, int, int]) -> None:
+    stored = np.arange(3 * 4 * 5).reshape(3, 4, 5)
+    geometry = volume_geometry((3, 4, 5), np.diag([*signs, 1.0]), plane=plane)
+    slices = geometry.to_slices(stored)
+    for index in [(0, 0, 0), (2, 1, 3), (1, 3, 4)]:
+        place = tuple(int(value) for value in geometry.to_slice_index(index))
+        assert slices[place] == stored[index]
+
+
+def test_a_pixel_of_a_picture_is_column_first() -> None:
+    assert picture_geometry((10, 20)).to_slice_index((15, 3, 0)) == (0, 3, 15)

@@ -12,6 +12,7 @@ import pytest
 
 from autoweak.errors import ImageError
 from autoweak.studies import nrrd, read_image
+from autoweak.studies.geometry import picture_geometry, volume_geometry
 
 ITK_WARNINGS = pytest.mark.filterwarnings("ignore:builtin type:DeprecationWarning")
 VALUES = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4) - 5
@@ -135,3 +136,26 @@ def test_the_samples_are_read_as_itk_reads_them(data_dir: Path) -> None:
     assert len(files) > 10
     for file in files:
         assert np.array_equal(itk.array_from_image(itk.imread(file)).transpose(2, 1, 0), nrrd.read(file).array)
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_a_mask_is_written_where_its_image_lies(tmp_path: Path, compress: bool) -> None:
+    affine = np.array([[0.0, -2.0, 0.0, 5.0], [1.5, 0.0, 0.0, -7.0], [0.0, 0.0, 3.0, 11.0], [0.0, 0.0, 0.0, 1.0]])
+    mask = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
+    geometry = volume_geometry((3, 4, 5), affine, plane="axial")
+    nrrd.write(tmp_path / "mask.nrrd", mask, geometry=geometry, compress=compress)
+    back = nrrd.read(tmp_path / "mask.nrrd")
+    assert np.array_equal(back.array, mask)
+    assert np.allclose(back.affine, affine)
+    itk = pytest.importorskip("itk")
+    seen = itk.imread(str(tmp_path / "mask.nrrd"))
+    assert np.array_equal(itk.array_from_image(seen).transpose(2, 1, 0), mask)
+    assert np.allclose(np.asarray(seen.GetOrigin()), affine[:3, 3] * [-1, -1, 1])
+
+
+def test_a_mask_of_a_picture_is_one_slice(tmp_path: Path) -> None:
+    mask = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    nrrd.write(tmp_path / "mask.nrrd", mask, geometry=picture_geometry((3, 4)), compress=False)
+    back = nrrd.read(tmp_path / "mask.nrrd")
+    assert np.array_equal(back.array, mask.T[..., np.newaxis])
+    assert np.array_equal(back.affine, np.diag([-1, -1, 1, 1]))

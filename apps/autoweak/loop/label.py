@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 
 from autoweak.atomic import remove_partials, write_json, write_with
 from autoweak.errors import AutoweakError, LabelError
@@ -171,7 +172,7 @@ def label(labeller: Labeller) -> Labelled:
     context.progress.stage("Weak labels")
     for study in each(context.studies.unlabelled, context.progress):
         try:
-            made = _label_one(labeller, study, folder)
+            made = label_one(labeller, study)
         except AutoweakError as error:
             context.report_problem(study.image_id, error)
             continue
@@ -179,6 +180,21 @@ def label(labeller: Labeller) -> Labelled:
             sidecars.append(made[0])
             kept += made[1]
     return Labelled(tuple(sidecars), kept)
+
+
+def label_one(labeller: Labeller, study: Study) -> tuple[Sidecar, bool] | None:
+    """Make or keep the weak label of one image.
+
+    Returns:
+        its sidecar, and whether it was there already; None where the image cannot be read (a problem of the context)
+        or where a person's work is in the place of the weak label (a note of the context).
+
+    Raises:
+        AutoweakError: the label cannot be made.
+    """
+    # Of two writers of one label, as a server and a command are, one's mask could stay with the other's sidecar.
+    with FileLock(labeller.context.workspace.root / "labels.lock"):
+        return _label_one(labeller, study, labeller.context.studies.root / WEAK_FOLDER)
 
 
 def _label_one(labeller: Labeller, study: Study, folder: Path) -> tuple[Sidecar, bool] | None:
@@ -234,9 +250,3 @@ def _keep_map(labeller: Labeller, image_id: str, coarse_map: npt.NDArray[Any]) -
             np.savez_compressed(stream, probability=quantised)
 
     write_with(path, write)
-
-
-def _dice(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
-    from autoweak.weak_labels.scores import dice
-
-    return dice(first, second)

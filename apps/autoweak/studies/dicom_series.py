@@ -11,6 +11,7 @@ import numpy as np
 from autoweak.errors import ImageError
 from autoweak.studies import dicom
 from autoweak.studies.dicom_geometry import SlicePlane, arrange
+from autoweak.studies.geometry import Affine
 from autoweak.studies.names import FileKind, kind_of
 from autoweak.studies.stored import MAX_VOXELS, Stored, check_size, finite, plain_dtype
 
@@ -52,16 +53,32 @@ def read(folder: Path) -> Stored:
             raise ImageError(msg)
         if len(paths) == 1:
             return dicom.read(paths[0])
-        headers = [_header(path) for path in paths]
-        _check_one_series(headers)
-        order, affine = arrange([_plane(header) for header in headers])
+        ordered, affine = _arranged(paths)
         slices = []
-        for index in order:
-            dataset = dicom.open_dataset(paths[index])
+        for path in ordered:
+            dataset = dicom.open_dataset(path)
             dicom.check_image(dataset)
             slices.append(plain_dtype(dicom.pixel_values(dataset)))
         array, notes = finite(np.stack(slices).transpose(2, 1, 0))
         return Stored(plain_dtype(array), affine, array.shape, notes=notes)
+
+
+def in_order(folder: Path) -> list[Path]:
+    """Return the DICOM files of a series in the order of the slices that `read` makes of them.
+
+    Raises:
+        ImageError: the files do not make up a volume.
+    """
+    with dicom.faults():
+        paths = files(folder)
+        return _arranged(paths)[0] if len(paths) > 1 else paths
+
+
+def _arranged(paths: Sequence[Path]) -> tuple[list[Path], Affine]:
+    headers = [_header(path) for path in paths]
+    _check_one_series(headers)
+    order, affine = arrange([_plane(header) for header in headers])
+    return [paths[index] for index in order], affine
 
 
 def are_slices_of_one(first: Path, second: Path) -> bool:

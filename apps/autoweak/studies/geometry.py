@@ -72,6 +72,19 @@ class Geometry:
         stored: Array = slices[self._steps()].transpose(back)
         return stored
 
+    def to_slice_index(self, index: tuple[float, float, float]) -> tuple[float, float, float]:
+        """Turn a voxel index (i, j, k) of the stored array into (slice, row, column).
+
+        Viewers give indices this way: of a picture i is the column, j the row, and k is 0.
+        """
+        if not self.is_volume:
+            return 0.0, index[1], index[0]
+        slices, rows, columns = (
+            self.shape[axis] - 1 - index[axis] if flip else index[axis]
+            for axis, flip in zip(self.axes, self.flips, strict=True)
+        )
+        return slices, rows, columns
+
     def _steps(self) -> tuple[slice, slice, slice]:
         first, second, third = (slice(None, None, -1 if flip else 1) for flip in self.flips)
         return first, second, third

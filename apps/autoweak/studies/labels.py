@@ -62,13 +62,14 @@ def read_label(path: Path, *, image: StudyImage, task: Task) -> LabelRead:
     return LabelRead(mask=slices, resampled=resampled, notes=tuple(said))
 
 
-def write_mask(path: Path, mask: Array, *, image: StudyImage) -> None:
+def write_mask(path: Path, mask: Array, *, image: StudyImage, compress: bool = True) -> None:
     """Write a mask in its image's own size and geometry, atomically, label values as they are.
 
     Args:
-        path: ends in `.png` (pictures), or `.nii.gz` or `.nii` (volumes, and pictures for 3D Slicer).
+        path: ends in `.png` (pictures), or `.nii.gz`, `.nii` or `.nrrd` (volumes, and pictures for 3D Slicer).
         mask: (S, H, W), values 0..255, in the frame of `image.pixels`.
         image: the image it belongs to.
+        compress: pack the values of `.nrrd`.
 
     Raises:
         LabelError: the mask has another size, values outside 0..255, or the format cannot hold it.
@@ -88,6 +89,10 @@ def write_mask(path: Path, mask: Array, *, image: StudyImage) -> None:
         from autoweak.studies import nifti
 
         nifti.write(path, stored, geometry=image.geometry)
+    elif suffix == ".nrrd":
+        from autoweak.studies import nrrd
+
+        nrrd.write(path, stored, geometry=image.geometry, compress=compress)
     else:
         msg = f"The mask of image {image.image_id} is written as {mask_suffix(image)}, got the name {path.name}."
         raise LabelError(msg)

@@ -77,6 +77,20 @@ def write(path: Path, stored: npt.NDArray[np.uint8], *, geometry: Geometry) -> N
         atomic.write_with(path, lambda partial: nibabel.save(mask, partial))
 
 
+def write_volume(path: Path, stored: Array, *, affine: npt.NDArray[np.float64]) -> None:
+    """Write grey values (I, J, K) as NIfTI, atomically.
+
+    Args:
+        path: ends in `.nii` or `.nii.gz`.
+        stored: values in their own type.
+        affine: (4, 4), voxel index to RAS+ millimetres.
+    """
+    import nibabel
+
+    volume = _image(nibabel, stored, affine, header=None)
+    atomic.write_with(path, lambda partial: nibabel.save(volume, partial))
+
+
 def _image(nibabel: Any, array: Array, affine: npt.NDArray[np.float64], *, header: bytes | None) -> Any:
     if header is None:
         mask = nibabel.Nifti1Image(array, affine)

@@ -8,6 +8,7 @@ Format: https://teem.sourceforge.net/nrrd/format.html
 from __future__ import annotations
 
 import bz2
+import gzip
 import re
 import zlib
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from autoweak import atomic
 from autoweak.errors import ImageError
-from autoweak.studies.geometry import Array
+from autoweak.studies.geometry import Array, Geometry
 from autoweak.studies.stored import Stored, check_spatial, plain_dtype
 
 _MAX_HEADER = 1 << 20
@@ -81,6 +83,39 @@ def read(path: Path) -> Stored:
     except (OSError, ValueError, EOFError, OverflowError, zlib.error) as error:
         raise _damaged("it is damaged or not an NRRD file") from error
     return Stored(plain_dtype(array.reshape(shape, order="F")), affine, sizes)
+
+
+def write(path: Path, stored: npt.NDArray[np.uint8], *, geometry: Geometry, compress: bool) -> None:
+    """Write a mask (I, J, K) or (H, W) as NRRD in LPS, atomically, with the geometry of its image.
+
+    A picture becomes a volume (W, H, 1) of 1 mm pixels, as ITK and 3D Slicer read the picture itself.
+
+    Args:
+        path: where to.
+        stored: the mask, in the stored frame of its image.
+        geometry: of the image.
+        compress: gzip; viewers in a browser read plain bytes faster.
+    """
+    array = stored.T[..., np.newaxis] if geometry.affine is None else stored
+    affine = np.eye(4) if geometry.affine is None else np.diag([-1.0, -1.0, 1.0, 1.0]) @ geometry.affine
+    lines = [
+        "NRRD0004",
+        "type: uint8",
+        "dimension: 3",
+        "space: left-posterior-superior",
+        f"sizes: {' '.join(str(length) for length in array.shape)}",
+        f"space directions: {' '.join(_vector(affine[:3, axis]) for axis in range(3))}",
+        "kinds: domain domain domain",
+        f"encoding: {'gzip' if compress else 'raw'}",
+        f"space origin: {_vector(affine[:3, 3])}",
+    ]
+    content = array.astype(np.uint8).tobytes(order="F")
+    packed = gzip.compress(content, compresslevel=1, mtime=0) if compress else content
+    atomic.write_bytes(path, "\n".join([*lines, "", ""]).encode("ascii") + packed)
+
+
+def _vector(values: npt.NDArray[np.float64]) -> str:
+    return f"({','.join(repr(float(value) + 0.0) for value in values)})"
 
 
 def _header(stream: BinaryIO) -> _Header:

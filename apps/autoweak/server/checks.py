@@ -1,0 +1,125 @@
+"""What is refused before MONAI Label sees it: unknown names, ids that lead out of the studies, unsafe endpoints."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from autoweak.server.batch import BATCH_MODEL
+from autoweak.server.datastore import TAGS
+from autoweak.server.errors import BadRequestError, NotFoundError, NotOfferedError, TooLargeError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from autoweak.server.app import AutoweakApp
+
+_SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TRUE = {"1", "true", "yes", "on"}
+
+
+def check_request(scope: MutableMapping[str, Any], app: AutoweakApp) -> None:
+    """Check path and query of a request.
+
+    Raises:
+        ServerError: with the status and the sentence to answer.
+    """
+    method = scope["method"]
+    parts = [part for part in str(scope["path"]).split("/") if part]
+    query = _query(scope["query_string"])
+    _check_length(scope["headers"], app)
+    _check_names(method, parts, app)
+    _check_offered(method, parts, query)
+    if parts and parts[0] in {"infer", "datastore"}:
+        uploads_image = method == "PUT" and parts in (["datastore"], ["datastore", "image"])
+        _check_ids(query, app, new_image=uploads_image)
+    if parts and parts[0] == "session" and len(parts) > 1:
+        _check_session(parts[1])
+    if query.get("session_id"):
+        _check_session(query["session_id"])
+    if method == "POST" and parts and parts[0] == "train":
+        for trainer in app.trainers.values():
+            trainer.check()
+
+
+async def check_params(request: Request) -> None:
+    """Check that the `params` of a form, if it has any, are a JSON object.
+
+    Raises:
+        BadRequestError: they are not.
+    """
+    async with request.form() as form:
+        params = form.get("params")
+    if params is None:
+        return
+    try:
+        content = json.loads(params) if isinstance(params, str) else None
+    except ValueError:
+        content = None
+    if params != "" and not isinstance(content, dict):
+        raise BadRequestError("The form's params must be a JSON object, as text.")
+
+
+def _query(text: bytes) -> dict[str, str]:
+    try:
+        return {key: values[-1] for key, values in parse_qs(text.decode("utf-8"), max_num_fields=50).items()}
+    except ValueError:
+        raise BadRequestError("The query of the request is not valid UTF-8, or has too many fields.") from None
+
+
+def _check_length(headers: list[tuple[bytes, bytes]], app: AutoweakApp) -> None:
+    limit = app.settings.max_upload_mb
+    for name, value in headers:
+        if name.lower() == b"content-length" and (not value.isdigit() or int(value) > limit * 1024**2):
+            raise TooLargeError(f"The request is larger than {limit} MB, which is all that is taken here.")
+
+
+def _check_names(method: str, parts: list[str], app: AutoweakApp) -> None:
+    """Models, trainers, strategies and scorings that are asked for must be there."""
+    if method != "POST":
+        return
+    known: Mapping[str, Any] = {
+        "infer": app.infers,
+        "train": app.trainers,
+        "activelearning": app.strategies,
+        "scoring": app.scorings,
+    }
+    if len(parts) == 2 and parts[0] in known and parts[1] not in known[parts[0]]:
+        what = {"infer": "model", "train": "trainer", "activelearning": "strategy", "scoring": "scoring"}[parts[0]]
+        raise NotFoundError(f"There is no {what} {parts[1][:80]!r}; use {' or '.join(known[parts[0]])}.")
+    if parts[:2] == ["batch", "infer"] and len(parts) == 3 and parts[2] != BATCH_MODEL:
+        if parts[2] not in app.infers:
+            raise NotFoundError(f"There is no model {parts[2][:80]!r}; a batch is run with {BATCH_MODEL}.")
+        raise BadRequestError(f"Only {BATCH_MODEL} makes weak labels for all images; run the batch with it.")
+
+
+def _check_offered(method: str, parts: list[str], query: Mapping[str, str]) -> None:
+    if parts[:1] == ["model"] and method in {"PUT", "DELETE"}:
+        raise NotOfferedError("Models are trained here, or named when the server starts; they are not uploaded.")
+    if parts[:1] == ["reload"]:
+        raise NotOfferedError("The app is not loaded again while it serves; restart the server.")
+    if parts[:1] == ["infer"] and len(parts) > 1 and parts[1].startswith("wsi"):
+        raise NotOfferedError("Whole-slide images are not served here.")
+    if parts[:1] == ["train"] and query.get("run_sync", "").lower() in _TRUE:
+        raise BadRequestError("A training runs in a process of its own; start it without run_sync and follow it.")
+    if query.get("output") == "dicom_seg":
+        raise BadRequestError("Masks are not answered as DICOM SEG; ask for output=image.")
+    if query.get("uncompress", "").lower() in _TRUE:
+        raise BadRequestError("Archives are not unpacked here; send the image itself.")
+
+
+def _check_ids(query: Mapping[str, str], app: AutoweakApp, *, new_image: bool) -> None:
+    tag = query.get("tag")
+    if tag is not None and tag not in TAGS:
+        raise BadRequestError(f"There is no label tag {tag[:80]!r}; the tags are {' and '.join(TAGS)}.")
+    for key in ("image", "id", "label"):
+        if query.get(key) and not (new_image and key == "image"):
+            app.store.study(query[key])
+
+
+def _check_session(session_id: str) -> None:
+    if not _SESSION.fullmatch(session_id):
+        raise NotFoundError("There is no such session; a session is called as the server answered when it was made.")

@@ -1,0 +1,201 @@
+"""DICOM segmentations: written by highdicom with the truth about how they were made, and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import autoweak
+from autoweak.atomic import write_with
+from autoweak.server.errors import BadRequestError
+from autoweak.studies import StudyImage
+from autoweak.studies.dicom_series import in_order
+from autoweak.tasks import Code, Segment, Task
+
+Mask = npt.NDArray[np.uint8]
+
+_SERIES_NUMBER = 900
+_BODY_STRUCTURE = Code(value="123037004", meaning="Anatomical structure")
+_OWN_SCHEME = "99AUTOWEAK"
+_COLOURS = ((220, 60, 60), (90, 160, 220), (90, 200, 140), (220, 160, 60), (157, 108, 162), (120, 190, 60))
+
+
+class MadeBy(str, Enum):
+    """How a mask came about; the values are DICOM's segment algorithm types."""
+
+    AUTOMATIC = "AUTOMATIC"
+    """A weak label."""
+    SEMIAUTOMATIC = "SEMIAUTOMATIC"
+    """A person's, who began with a weak label or clicked."""
+    MANUAL = "MANUAL"
+    """A person's alone."""
+
+
+def write_seg(path: Path, mask: Mask, *, image: StudyImage, task: Task, made_by: MadeBy, algorithm: str) -> str:
+    """Write a mask as DICOM segmentation of the series or file that its image was read from.
+
+    Each slice refers to the very DICOM instance it was drawn on. A mask without any voxel is a valid answer.
+
+    Args:
+        path: where to.
+        mask: (S, H, W) with the task's values.
+        image: the image, read from DICOM.
+        task: names, codes and colours of the labels.
+        made_by: how the mask came about.
+        algorithm: name and version of what made it; of a MANUAL mask not written.
+
+    Returns:
+        the SOP instance UID.
+
+    Raises:
+        BadRequestError: the image is not DICOM.
+    """
+    import pydicom
+    from highdicom.seg import Segmentation, SegmentationTypeValues
+    from highdicom.uid import UID
+
+    sources = [pydicom.dcmread(file) for file in _files(image)]
+    if not sources:
+        raise BadRequestError(f"Image {image.image_id} is not DICOM, so it has no DICOM segmentation.")
+    uid = UID()
+    dataset = Segmentation(
+        source_images=sources,
+        pixel_array=_frames(mask, image),
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            _description(name, value, task, made_by, algorithm) for name, value in task.labels.items()
+        ],
+        series_instance_uid=UID(),
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=uid,
+        instance_number=1,
+        manufacturer="autoweak",
+        manufacturer_model_name="autoweak",
+        software_versions=autoweak.__version__,
+        device_serial_number="0",
+        content_label="SEGMENTATION",
+        content_description=f"autoweak {task.name}"[:64],
+        series_description=f"autoweak {task.name} {made_by.value.lower()}"[:64],
+    )
+    for number, (name, item) in enumerate(zip(task.labels, dataset.SegmentSequence, strict=True)):
+        item.RecommendedDisplayCIELabValue = _cielab(_segment(task, name).colour or _COLOURS[number % len(_COLOURS)])
+    write_with(path, lambda partial: dataset.save_as(partial, write_like_original=False))
+    return str(uid)
+
+
+@dataclass(frozen=True, eq=False)
+class SegRead:
+    """A DICOM segmentation.
+
+    Attributes:
+        mask: (S, H, W) with segment numbers, in the frame of its image.
+        names: segment number to label.
+        made_by: how it came about; of segments that differ, semi-automatic.
+    """
+
+    mask: Mask
+    names: Mapping[int, str]
+    made_by: MadeBy
+
+
+def read_seg(path: Path, *, image: StudyImage) -> SegRead:
+    """Read a DICOM segmentation of `image` back.
+
+    Raises:
+        BadRequestError: the segmentation is not of this image.
+    """
+    import highdicom
+
+    segmentation = highdicom.seg.segread(path)
+    uids = [_uid(file) for file in _files(image)]
+    known = {str(uid) for _, _, uid in segmentation.get_source_image_uids()}
+    if not known <= set(uids):
+        raise BadRequestError(f"The segmentation {path.name} is not of image {image.image_id}.")
+    frames = segmentation.get_pixels_by_source_instance(
+        uids,
+        combine_segments=True,
+        ignore_spatial_locations=True,
+        assert_missing_frames_are_empty=True,
+    )
+    kinds = {str(item.SegmentAlgorithmType) for item in segmentation.SegmentSequence}
+    stored = frames.transpose(2, 1, 0) if image.geometry.is_volume else frames[0]
+    slices: Mask = np.ascontiguousarray(image.geometry.to_slices(stored), dtype=np.uint8)
+    return SegRead(
+        slices,
+        names={int(item.SegmentNumber): str(item.SegmentLabel) for item in segmentation.SegmentSequence},
+        made_by=MadeBy(kinds.pop()) if len(kinds) == 1 else MadeBy.SEMIAUTOMATIC,
+    )
+
+
+def _files(image: StudyImage) -> list[Path]:
+    from autoweak.studies.names import FileKind, kind_of
+
+    if image.path.is_dir():
+        return in_order(image.path)
+    return [image.path] if kind_of(image.path) is FileKind.DICOM else []
+
+
+def _uid(file: Path) -> str:
+    import pydicom
+
+    return str(pydicom.dcmread(file, specific_tags=["SOPInstanceUID"], stop_before_pixels=True).SOPInstanceUID)
+
+
+def _frames(mask: Mask, image: StudyImage) -> Mask:
+    """Frames (K, rows, columns) in the order of the DICOM instances."""
+    stored = image.geometry.from_slices(mask)
+    frames = stored.transpose(2, 1, 0) if image.geometry.is_volume else stored[np.newaxis]
+    return np.ascontiguousarray(frames, dtype=np.uint8)
+
+
+def _description(name: str, value: int, task: Task, made_by: MadeBy, algorithm: str) -> Any:
+    from highdicom.content import AlgorithmIdentificationSequence
+    from highdicom.seg import SegmentDescription
+    from pydicom.sr.codedict import codes
+
+    segment = _segment(task, name)
+    own = Code(value=name[:16], scheme=_OWN_SCHEME, meaning=name[:64])
+    identification = AlgorithmIdentificationSequence(
+        name=algorithm[:64], family=codes.DCM.ArtificialIntelligence, version=autoweak.__version__
+    )
+    return SegmentDescription(
+        segment_number=value,
+        segment_label=name[:64],
+        segmented_property_category=_concept(segment.category or _BODY_STRUCTURE),
+        segmented_property_type=_concept(segment.type or own),
+        algorithm_type=made_by.value,
+        algorithm_identification=None if made_by is MadeBy.MANUAL else identification,
+        tracking_id=f"{task.name} {name}"[:64],
+        tracking_uid=_new_uid(),
+    )
+
+
+def _new_uid() -> Any:
+    from highdicom.uid import UID
+
+    return UID()
+
+
+def _segment(task: Task, name: str) -> Segment:
+    return task.segments.get(name, Segment())
+
+
+def _concept(code: Code) -> Any:
+    from highdicom.sr.coding import CodedConcept
+
+    return CodedConcept(value=code.value, scheme_designator=code.scheme, meaning=code.meaning)
+
+
+def _cielab(colour: tuple[int, int, int]) -> list[int]:
+    """A colour as DICOM keeps it (PS3.3 C.10.7.1.1): L* 0..100 and a*, b* -128..127, each as 0..65535."""
+    from skimage.color import rgb2lab
+
+    lightness, green_red, blue_yellow = rgb2lab(np.array([[colour]], dtype=np.float64) / 255)[0, 0]
+    scaled = (lightness / 100, (green_red + 128) / 255, (blue_yellow + 128) / 255)
+    return [round(65535 * min(max(float(part), 0.0), 1.0)) for part in scaled]

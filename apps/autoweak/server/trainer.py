@@ -1,0 +1,168 @@
+"""The trainer `retrain`: the loop on gold and weak labels, as viewers start, follow and stop it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monailabel.interfaces.tasks.train import TrainTask
+
+from autoweak.atomic import write_json
+from autoweak.errors import AutoweakError
+from autoweak.progress import each
+from autoweak.server.datastore import FolderDatastore
+from autoweak.server.errors import NotReadyError
+from autoweak.server.infers import is_true
+from autoweak.server.live import QUALITY_FILE, Live
+from autoweak.server.memory import LiveContext
+
+STATS_FILE = "training.json"
+# What a viewer's bar is divided into; the parts take about so long on two cores.
+_PARTS = {
+    "Fetching images": 0,
+    "Reading gold labels": 2,
+    "Training the coarse model": 36,
+    "Calibrating quality on gold": 4,
+    "Weak labels": 10,
+    "Weak labels for each fold": 10,
+    "Retraining on gold + weak": 38,
+}
+_WRITE_SECONDS = 0.5
+
+
+class Retrain(TrainTask):
+    """Coarse model, quality, weak labels, retrained model; published only if better. Runs in a process of its own.
+
+    Stopped or killed at any moment it leaves the last good model, and goes on where it was when started again.
+    """
+
+    def __init__(self, live: Live, datastore: FolderDatastore) -> None:
+        super().__init__("Coarse model on gold, then gold + weak labels; the better one is published")
+        self._live = live
+        self._datastore = datastore
+
+    def config(self) -> dict[str, Any]:
+        """What a viewer offers to change."""
+        return {"use_weak_labels": True}
+
+    def stats(self) -> dict[str, Any]:
+        """Progress of the last training, as 3D Slicer and OHIF read it; cheap, since `/info` asks for it."""
+        try:
+            content = json.loads((self._live.workspace.root / STATS_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            content = None
+        if not isinstance(content, dict):
+            return {"epoch": 0, "total_epochs": sum(_PARTS.values()), "best_metric": self._best()}
+        return {**content, "best_metric": self._best()}
+
+    def check(self) -> None:
+        """Refuse a training that could only fail.
+
+        Raises:
+            NotReadyError: there are too few gold labels.
+        """
+        from autoweak.loop.gold import MINIMUM_GOLD
+
+        gold = len(self._datastore.studies().gold)
+        if gold < MINIMUM_GOLD:
+            raise NotReadyError(
+                f"There are {gold} gold labels and training needs at least {MINIMUM_GOLD} (25 are better): "
+                "save labels of more images first."
+            )
+
+    def __call__(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
+        """Train; what a user can have done wrong ends the process with one sentence."""
+        del datastore
+        progress = StatsProgress(self._live.workspace.root / STATS_FILE)
+        try:
+            return self._train(progress, use_weak=is_true(request.get("use_weak_labels", True)))
+        except AutoweakError as error:
+            progress.end(error=str(error))
+            # MONAI Label shows the end of this process's output, and its status by the exit code.
+            raise SystemExit(str(error)) from None
+
+    def _train(self, progress: StatsProgress, *, use_weak: bool) -> dict[str, Any]:
+        from autoweak.loop.coarse import train_coarse
+        from autoweak.loop.gold import read_gold
+        from autoweak.loop.label import Labeller, calibrated
+        from autoweak.loop.retrain import publish, retrain
+
+        self._datastore.bring_all(progress)
+        context = self._live.context(self._datastore.studies(), progress=progress)
+        workspace = self._live.workspace
+        with workspace.lock():
+            gold = read_gold(context)
+            coarse = train_coarse(context, gold)
+            labeller, _ = calibrated(Labeller.load(context, coarse), gold)
+            write_json(workspace.root / QUALITY_FILE, labeller.quality.to_dict())
+            if use_weak:
+                self._label(context)
+                decision = publish(context, coarse, retrain(context, gold, labeller))
+                known = {"model": decision.final.name, "reason": decision.reason}
+            else:
+                if workspace.published() is None:
+                    workspace.publish(coarse, reason="gold labels only")
+                known = {"model": coarse.name, "reason": "gold labels only, as asked"}
+        result = {**known, "gold": len(gold), "problems": len(context.problems)}
+        progress.end(**result)
+        return result
+
+    def _label(self, context: LiveContext) -> None:
+        """Give every image without a person's label its weak label, for the people who review meanwhile."""
+        context.progress.stage("Weak labels")
+        for study in each(context.studies.unlabelled, context.progress):
+            try:
+                self._live.weak_label(study, context.studies)
+            except AutoweakError as error:
+                context.report_problem(study.image_id, error)
+
+    def _best(self) -> float:
+        """Dice on held-out gold of the published model; 3D Slicer multiplies it, so it is a number always."""
+        version = self._live.best_version()
+        value = self._live.workspace.record(version).get("mean_cv_dice") if version else None
+        return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+class StatsProgress:
+    """Writes the progress of a training into a file that the server reads for its clients.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._started = time.time()
+        self._stage = ""
+        self._written = 0.0
+        self._epoch = 0
+
+    def stage(self, name: str) -> None:
+        """A new part of the training begins."""
+        self._stage = name
+        self._write(name, {})
+
+    def update(self, done: int, total: int, text: str) -> None:
+        """`done` of `total` steps of this part are done."""
+        if time.monotonic() - self._written < _WRITE_SECONDS and done < total:
+            return
+        names = list(_PARTS)
+        before = sum(_PARTS[name] for name in names[: names.index(self._stage)]) if self._stage in _PARTS else 0
+        share = _PARTS.get(self._stage, 0) * done / max(total, 1)
+        # Parts that were found done from an earlier training are left out; a bar never goes back.
+        self._epoch = max(self._epoch, int(before + share))
+        self._write(text, {})
+
+    def end(self, **known: Any) -> None:
+        """The training is over; a viewer takes `total_time` for the sign of it."""
+        if "error" not in known:
+            self._epoch = sum(_PARTS.values())
+        self._write("done", {"total_time": round(time.time() - self._started, 1), **known})
+
+    def _write(self, text: str, more: dict[str, Any]) -> None:
+        self._written = time.monotonic()
+        content = {"epoch": self._epoch, "total_epochs": sum(_PARTS.values()), "stage": self._stage, "text": text}
+        write_json(self._path, {**content, "start_ts": int(self._started), **more})

@@ -1,0 +1,123 @@
+"""Servers over real sockets, started by MONAI Label's own command on small studies of phantoms."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+import yaml
+
+from autoweak.phantoms.demo import PhantomKind, write_phantom_studies
+from autoweak.phantoms.volume import make_volume_phantom, write_volume_phantom
+from autoweak.tasks import load_task
+from tests.server.clients import Server
+
+APP = Path(__file__).parents[2] / "apps" / "autoweak"
+GOLD, UNLABELLED = 6, 8
+Start = Callable[..., Server]
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts servers, and stops them when the tests are over."""
+    running = []
+
+    def begin(studies: Path | str, **conf: object) -> Server:
+        process, server = _launch(studies, tmp_path_factory.mktemp("server"), conf)
+        running.append(process)
+        _wait(server, process)
+        return server
+
+    yield begin
+    for process in running:
+        process.send_signal(signal.SIGTERM)
+    for process in running:
+        process.wait(timeout=20)
+
+
+def _launch(studies: Path | str, folder: Path, conf: dict[str, object]) -> tuple[subprocess.Popen[bytes], Server]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with (folder / "log.txt").open("wb") as log:
+        process = subprocess.Popen(
+            server_command(studies, port, conf),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "HOME": str(folder)},
+        )
+    return process, Server(f"http://127.0.0.1:{port}", folder / "log.txt", Path(str(studies)))
+
+
+def server_command(studies: Path | str, port: int, conf: dict[str, object]) -> list[str]:
+    """The command line that starts a server as MONAI Label documents it."""
+    settings = [word for key, value in conf.items() for word in ("--conf", key, str(value))]
+    main = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP), "--studies", str(studies)]
+    return [*main, *settings, "-i", "127.0.0.1", "-p", str(port)]
+
+
+def _wait(server: Server, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        try:
+            if requests.get(f"{server.url}/info/", timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            assert process.poll() is None, server.log.read_text()
+            time.sleep(0.2)
+    pytest.fail(server.log.read_text())
+
+
+def short_task(name: str, path: Path, **changes: object) -> Path:
+    """A task of the project with a training of seconds."""
+    content = load_task(name).model_dump(mode="json", exclude_none=True)
+    content["coarse"].update(size=32, epochs=2, folds=2, batch_size=4)
+    content["policy_options"] = {"thresholds": [0.3], "peak": 0.0, "minimum_area": 0.0}
+    path.write_text(yaml.safe_dump({**content, **changes}))
+    return path
+
+
+def phantom_studies(folder: Path) -> tuple[Path, Path]:
+    """Six gold and eight unlabelled ultrasound phantoms of 96 x 128 pixels, one of them JPEG; and their task."""
+    write_phantom_studies(
+        folder, PhantomKind.ULTRASOUND, gold=GOLD, unlabelled=UNLABELLED, validation=0, seed=1, size=(96, 128)
+    )
+    return folder / "studies", short_task("breast_ultrasound", folder / "task.yaml")
+
+
+@pytest.fixture(scope="session")
+def fresh(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A server before any training."""
+    studies, task = phantom_studies(tmp_path_factory.mktemp("fresh"))
+    return start(studies, task=task)
+
+
+@pytest.fixture(scope="session")
+def trained(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A server whose coarse model was trained through REST, with weak labels for all images."""
+    studies, task = phantom_studies(tmp_path_factory.mktemp("trained"))
+    server = start(studies, task=task)
+    server.train()
+    return server
+
+
+@pytest.fixture(scope="session")
+def volumes(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A server of four NIfTI volumes with two labels, before any training; its slices are sagittal."""
+    folder = tmp_path_factory.mktemp("volumes")
+    for seed in range(4):
+        phantom = make_volume_phantom(seed, shape=(40, 36, 28))
+        write_volume_phantom(phantom, folder / "studies" / f"volume{seed}.nii.gz")
+        np.save(folder / f"volume{seed}.npy", phantom.mask)
+    task = short_task("hippocampus_mr", folder / "task.yaml", policy_options={})
+    return start(folder / "studies", task=task)

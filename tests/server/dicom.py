@@ -1,0 +1,100 @@
+"""Small DICOM series, drawn: valid enough for a PACS to keep them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    UltrasoundImageStorage,
+    VLPhotographicImageStorage,
+    generate_uid,
+)
+
+CLASS_OF = {
+    "CT": CTImageStorage,
+    "MR": MRImageStorage,
+    "CR": ComputedRadiographyImageStorage,
+    "US": UltrasoundImageStorage,
+    "XC": VLPhotographicImageStorage,
+}
+AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+def _dataset(path: Path, modality: str, pixels: np.ndarray, elements: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = CLASS_OF[modality]
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.is_little_endian, dataset.is_implicit_VR = True, False
+    colour = pixels.ndim == 3
+    bits = pixels.dtype.itemsize * 8
+    values = {
+        "SOPClassUID": CLASS_OF[modality],
+        "SOPInstanceUID": meta.MediaStorageSOPInstanceUID,
+        "Modality": modality,
+        "PatientName": "Phantom^Drawn",
+        "PatientID": "PHANTOM",
+        "PatientBirthDate": "",
+        "PatientSex": "O",
+        "StudyID": "1",
+        "StudyDate": "20200101",
+        "StudyTime": "120000",
+        "AccessionNumber": "",
+        "ReferringPhysicianName": "",
+        "SeriesNumber": 1,
+        "InstanceNumber": 1,
+        "Manufacturer": "autoweak",
+        "Rows": pixels.shape[0],
+        "Columns": pixels.shape[1],
+        "SamplesPerPixel": 3 if colour else 1,
+        "PhotometricInterpretation": "RGB" if colour else "MONOCHROME2",
+        "BitsAllocated": bits,
+        "BitsStored": bits,
+        "HighBit": bits - 1,
+        "PixelRepresentation": int(pixels.dtype.kind == "i"),
+        "PixelData": pixels.tobytes(),
+        **({"PlanarConfiguration": 0} if colour else {}),
+        **elements,
+    }
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
+    dataset.save_as(path, write_like_original=False)
+
+
+def write_picture(folder: Path, modality: str, pixels: np.ndarray) -> str:
+    """One image (H, W) or (H, W, 3) in a series of its own; returns the series' UID."""
+    series = str(generate_uid())
+    _dataset(folder / "image.dcm", modality, pixels, {"SeriesInstanceUID": series, "StudyInstanceUID": generate_uid()})
+    return series
+
+
+def write_series(
+    folder: Path, modality: str, volume: np.ndarray, *, cosines: tuple[float, ...] = AXIAL, step: float = 2.0
+) -> str:
+    """A volume (slices, rows, columns) as one file a slice, `step` millimetres apart along the normal."""
+    common = {
+        "SeriesInstanceUID": str(generate_uid()),
+        "StudyInstanceUID": str(generate_uid()),
+        "FrameOfReferenceUID": str(generate_uid()),
+        "PositionReferenceIndicator": "",
+        "ImageOrientationPatient": list(cosines),
+        "PixelSpacing": [0.9, 1.1],
+        "SliceThickness": abs(step),
+        "RescaleSlope": 1,
+        "RescaleIntercept": 0,
+    }
+    normal = np.cross(cosines[:3], cosines[3:])
+    for index, pixels in enumerate(volume):
+        position = [round(float(value), 4) for value in np.array([-20.0, 10.0, 5.0]) + normal * step * index]
+        elements = {**common, "ImagePositionPatient": position, "InstanceNumber": index + 1}
+        _dataset(folder / f"slice{index:03d}.dcm", modality, pixels.astype(np.int16), elements)
+    return common["SeriesInstanceUID"]

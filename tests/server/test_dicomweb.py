@@ -1,0 +1,220 @@
+"""A real DICOMweb server: Orthanc, as Debian packages it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+import requests
+
+from autoweak.phantoms.demo import make_phantom
+from autoweak.phantoms.volume import make_volume_phantom
+from tests.server.clients import Ohif, Server, Slicer
+from tests.server.conftest import Start, short_task
+from tests.server.dicom import write_picture, write_series
+
+Factory = pytest.TempPathFactory
+PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+OBLIQUE = (0.8, 0.6, 0.0, -0.48, 0.64, 0.6)
+MISSING = shutil.which("Orthanc") is None or not PLUGIN.exists()
+
+if MISSING and os.environ.get("CI") == "true":
+    pytest.fail("Orthanc is not installed (Debian: orthanc, orthanc-dicomweb)")
+pytestmark = [pytest.mark.e2e, pytest.mark.skipif(MISSING, reason="Debian's orthanc and orthanc-dicomweb are missing")]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an empty Orthanc on the loopback."""
+    folder = tmp_path_factory.mktemp("orthanc")
+    port, dicom_port = _free_port(), _free_port()
+    settings = {
+        "HttpPort": port,
+        "DicomPort": dicom_port,
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "Plugins": [str(PLUGIN)],
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(["Orthanc", str(folder / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT)
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            if requests.get(f"{url}/dicom-web/studies", timeout=5).ok:
+                break
+        except requests.ConnectionError:
+            pass
+        assert process.poll() is None, (folder / "log").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    yield url
+    process.terminate()
+    process.wait(timeout=20)
+
+
+def _upload(orthanc: str, folder: Path) -> None:
+    for file in folder.glob("*.dcm"):
+        assert requests.post(f"{orthanc}/instances", data=file.read_bytes(), timeout=20).ok
+
+
+def _volume() -> np.ndarray:
+    """Slices, rows, columns."""
+    return make_volume_phantom(0, shape=(24, 20, 10)).image.transpose(2, 1, 0)
+
+
+@pytest.fixture(scope="module")
+def series(orthanc: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """UID of a series by name; MR is axial, CT oblique with its slices in descending order."""
+    folder = tmp_path_factory.mktemp("dicom")
+    picture = make_phantom("ultrasound", seed=3, size=(60, 80)).image
+    uids = {
+        "MR": write_series(folder / "MR", "MR", _volume()),
+        "CT": write_series(folder / "CT", "CT", _volume(), cosines=OBLIQUE, step=-2.0),
+        "US": write_picture(folder / "US", "US", np.stack([picture] * 3, axis=-1)),
+        "CR": write_picture(folder / "CR", "CR", picture.astype(np.uint16) * 16),
+        "XC": write_picture(folder / "XC", "XC", make_phantom("dermoscopy", seed=1, size=(60, 80)).image),
+    }
+    for name in uids:
+        _upload(orthanc, folder / name)
+    return uids
+
+
+@pytest.fixture(scope="module")
+def volumes_server(
+    start: Start, orthanc: str, series: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Server:
+    task = short_task("hippocampus_mr", tmp_path_factory.mktemp("task") / "task.yaml", plane="axial", policy_options={})
+    return start(f"{orthanc}/dicom-web", task=task, modality="MR,CT")
+
+
+@pytest.fixture(scope="module")
+def pictures_server(
+    start: Start, orthanc: str, series: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Server:
+    task = short_task("breast_ultrasound", tmp_path_factory.mktemp("task") / "task.yaml")
+    return start(f"{orthanc}/dicom-web", task=task, modality="US,CR,XC")
+
+
+def _segmentations(orthanc: str) -> list[pydicom.Dataset]:
+    found = requests.post(
+        f"{orthanc}/tools/find", json={"Level": "Instance", "Query": {"Modality": "SEG"}}, timeout=20
+    ).json()
+    files = [requests.get(f"{orthanc}/instances/{one}/file", timeout=20).content for one in found]
+    return [pydicom.dcmread(pydicom.filebase.DicomBytesIO(content)) for content in files]
+
+
+def _of(segmentations: list[pydicom.Dataset], uid: str) -> pydicom.Dataset:
+    return next(one for one in segmentations if one.ReferencedSeriesSequence[0].SeriesInstanceUID == uid)
+
+
+def test_only_wanted_modalities_are_listed(volumes_server: Server, pictures_server: Server) -> None:
+    assert volumes_server.info()["datastore"]["total"] == 2
+    assert pictures_server.info()["datastore"]["total"] == 3
+
+
+def test_next_sample_tells_ohif_where_the_study_is(volumes_server: Server, series: dict[str, str]) -> None:
+    sample = Ohif(volumes_server).next_sample()
+    assert sample["SeriesInstanceUID"] == sample["id"]
+    assert sample["id"] in (series["MR"], series["CT"])
+    assert sample["StudyInstanceUID"]
+    assert sample["path"].endswith(".nii.gz")
+
+
+@pytest.mark.parametrize("name", ["MR", "CT"])
+def test_volumes_are_clicked_and_saved(
+    volumes_server: Server, orthanc: str, series: dict[str, str], name: str, tmp_path: Path
+) -> None:
+    uid = series[name]
+    click: dict[str, Any] = {"foreground": [[12, 10, 5]], "background": []}
+    _, mask = Ohif(volumes_server).infer("medsam", uid, click)
+    assert mask.shape == (24, 20, 10)  # columns, rows, slices: voxel for voxel what the viewer shows
+    assert set(np.nonzero(mask)[2]) == {5}
+
+    image = tmp_path / "image.nii.gz"
+    image.write_bytes(volumes_server.get("/datastore/image", image=uid).content)
+    affine = nibabel.load(image).affine
+    drawn = np.zeros((24, 20, 10), dtype=np.uint8)
+    drawn[3:9, 4:7, 2] = 1
+    drawn[15:20, 10:12, 7] = 1
+    before = volumes_server.info()["datastore"]["completed"]
+    answer = Slicer(volumes_server).submit(uid, drawn, ["posterior"], affine=affine)
+    assert answer.ok, answer.text
+    assert volumes_server.info()["datastore"]["completed"] == before + 1  # at once
+
+    segmentation = _of(_segmentations(orthanc), uid)
+    assert [item.SegmentLabel for item in segmentation.SegmentSequence] == ["anterior", "posterior"]
+    assert {item.SegmentAlgorithmType for item in segmentation.SegmentSequence} == {"SEMIAUTOMATIC"}
+    # Only slices with voxels have frames, each at the place of its slice.
+    places = [
+        frame.PlanePositionSequence[0].ImagePositionPatient for frame in segmentation.PerFrameFunctionalGroupsSequence
+    ]
+    wanted = [(affine @ [0, 0, index, 1])[:3] * [-1, -1, 1] for index in (2, 7)]
+    assert np.allclose(sorted(map(tuple, places)), sorted(map(tuple, wanted)), atol=1e-2)
+    counts = sorted(int(frame.sum()) for frame in segmentation.pixel_array)
+    assert counts == [10, 18]
+
+
+@pytest.mark.parametrize(("name", "made_by"), [("US", "MANUAL"), ("CR", "MANUAL"), ("XC", "SEMIAUTOMATIC")])
+def test_pictures_are_saved_in_their_own_size(
+    pictures_server: Server, orthanc: str, series: dict[str, str], name: str, made_by: str
+) -> None:
+    uid = series[name]
+    if made_by == "SEMIAUTOMATIC":
+        mask, _ = Slicer(pictures_server).infer("medsam", uid, {"label": "lesion", "foreground": [[40, 30, 0]]})
+        assert mask.shape == (80, 60, 1)
+    drawn = np.zeros((80, 60, 1), dtype=np.uint8)
+    drawn[10:30, 5:15] = 1
+    assert Slicer(pictures_server).submit(uid, drawn, ["lesion"]).ok
+    segmentation = _of(_segmentations(orthanc), uid)
+    assert segmentation.SegmentSequence[0].SegmentAlgorithmType == made_by
+    assert np.array_equal(np.squeeze(segmentation.pixel_array), drawn[:, :, 0].T)
+
+
+def test_persons_segmentation_on_the_server_is_gold_for_another(
+    start: Start, orthanc: str, series: dict[str, str], pictures_server: Server, tmp_path: Path
+) -> None:
+    drawn = np.zeros((80, 60, 1), dtype=np.uint8)
+    drawn[10:30, 5:15] = 1
+    if pictures_server.info()["datastore"]["completed"] == 0:
+        assert Slicer(pictures_server).submit(series["US"], drawn, ["lesion"]).ok
+    # Another machine: a cache of its own.
+    other = start(f"{orthanc}/dicom-web", task=short_task("breast_ultrasound", tmp_path / "task.yaml"), modality="US")
+    deadline = time.monotonic() + 30
+    while other.info()["datastore"]["completed"] == 0 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert other.info()["datastore"]["completed"] == 1
+
+
+def test_server_that_is_gone_is_told(start: Start, tmp_path: Path) -> None:
+    port = _free_port()
+    from tests.server.conftest import server_command
+
+    command = server_command(f"http://127.0.0.1:{port}/dicom-web", _free_port(), {"task": "breast_ultrasound"})
+    ended = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, timeout=120, env={**os.environ, "HOME": str(tmp_path)}
+    )
+    output = ended.stdout + ended.stderr
+    assert "check that it runs" in output
+    assert "Traceback" not in output

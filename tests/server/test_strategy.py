@@ -1,0 +1,38 @@
+"""The review queue over REST."""
+
+from __future__ import annotations
+
+from autoweak.weak_labels import read_sidecar
+from tests.server.clients import Ohif, Server, Slicer
+from tests.server.conftest import UNLABELLED, Start, phantom_studies
+
+
+def test_two_clients_and_ohif_get_different_images(start: Start, tmp_path: object) -> None:
+    studies, task = phantom_studies(tmp_path)  # type: ignore[arg-type]
+    server = start(studies, task=task, lease_minutes=0.05)
+    first, second = Slicer(server, "one").next_sample(), Slicer(server, "two").next_sample()
+    third = Ohif(server).next_sample()
+    given = {first["id"], second["id"], third["id"]}
+    assert len(given) == 3
+    assert first["path"] == str(studies / f"{first['id']}.png")
+    assert first["name"] == f"{first['id']}.png"
+    assert first["reason"] == "it has no weak label yet" or "distance" in first["reason"]
+    rest = [Slicer(server, "one").next_sample()["id"] for _ in range(UNLABELLED - 3)]
+    assert len({*given, *rest}) == UNLABELLED
+    # Three seconds later all leases have run out, and the images come back.
+    import time
+
+    assert Slicer(server, "three").next_sample() == {}
+    time.sleep(3.2)
+    assert Slicer(server, "three").next_sample()["id"] in {*given, *rest}
+
+
+def test_most_doubtful_comes_first_under_both_names(trained: Server) -> None:
+    sidecars = [read_sidecar(path) for path in (trained.studies / "labels" / "original").glob("*.json")]
+    worst = max(0.75 if one.quality is None else 1 - one.quality for one in sidecars)
+    sample = Slicer(trained).next_sample("weak_label")
+    assert abs(sample["score"] - worst) < 0.16
+    assert sample["reason"]
+    other = Slicer(trained, "else").next_sample("random")
+    assert other["id"] != sample["id"]
+    assert other["score"] <= sample["score"]
