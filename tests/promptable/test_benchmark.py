@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scripts import benchmark_promptable as benchmark
 from segment_anything.modeling import Sam
 
 from autoweak.promptable.hardware import Precision
 from autoweak.promptable.registry import MEDSAM_CONTRACT, SAM_CONTRACT
-from scripts import benchmark_promptable as benchmark
 
 
 @pytest.mark.parametrize(
