@@ -131,7 +131,7 @@ def volumes(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
     return start(folder / "studies", task=task)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an Orthanc on the loopback, as Debian packages it; empty at first."""
     if shutil.which("Orthanc") is None or not PLUGIN.exists():

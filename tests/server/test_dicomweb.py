@@ -10,7 +10,6 @@ from typing import Any
 
 import nibabel
 import numpy as np
-import pydicom
 import pytest
 import requests
 
@@ -18,7 +17,7 @@ from autoweak.phantoms.demo import make_phantom
 from autoweak.phantoms.volume import make_volume_phantom
 from tests.server.clients import Ohif, Server, Slicer
 from tests.server.conftest import Start, free_port, server_command, short_task, upload
-from tests.server.dicom import write_picture, write_series
+from tests.server.dicom import segmentation_of, write_picture, write_series
 
 Factory = pytest.TempPathFactory
 OBLIQUE = (0.8, 0.6, 0.0, -0.48, 0.64, 0.6)
@@ -62,18 +61,6 @@ def pictures_server(
 ) -> Server:
     task = short_task("breast_ultrasound", tmp_path_factory.mktemp("task") / "task.yaml")
     return start(f"{orthanc}/dicom-web", task=task, modality="US,CR,XC")
-
-
-def _segmentations(orthanc: str) -> list[pydicom.Dataset]:
-    found = requests.post(
-        f"{orthanc}/tools/find", json={"Level": "Instance", "Query": {"Modality": "SEG"}}, timeout=20
-    ).json()
-    files = [requests.get(f"{orthanc}/instances/{one}/file", timeout=20).content for one in found]
-    return [pydicom.dcmread(pydicom.filebase.DicomBytesIO(content)) for content in files]
-
-
-def _of(segmentations: list[pydicom.Dataset], uid: str) -> pydicom.Dataset:
-    return next(one for one in segmentations if one.ReferencedSeriesSequence[0].SeriesInstanceUID == uid)
 
 
 def test_only_wanted_modalities_are_listed(volumes_server: Server, pictures_server: Server) -> None:
@@ -121,7 +108,7 @@ def test_volumes_are_clicked_and_saved(
     assert answer.ok, answer.text
     assert volumes_server.info()["datastore"]["completed"] == before + 1  # at once
 
-    segmentation = _of(_segmentations(orthanc), uid)
+    segmentation = segmentation_of(orthanc, uid)
     assert [item.SegmentLabel for item in segmentation.SegmentSequence] == ["anterior", "posterior"]
     assert {item.SegmentAlgorithmType for item in segmentation.SegmentSequence} == {"SEMIAUTOMATIC"}
     # Only slices with voxels have frames, each at the place of its slice.
@@ -145,7 +132,7 @@ def test_pictures_are_saved_in_their_own_size(
     drawn = np.zeros((80, 60, 1), dtype=np.uint8)
     drawn[10:30, 5:15] = 1
     assert Slicer(pictures_server).submit(uid, drawn, ["lesion"]).ok
-    segmentation = _of(_segmentations(orthanc), uid)
+    segmentation = segmentation_of(orthanc, uid)
     assert segmentation.SegmentSequence[0].SegmentAlgorithmType == made_by
     assert np.array_equal(np.squeeze(segmentation.pixel_array), drawn[:, :, 0].T)
 

@@ -18,7 +18,7 @@ from PIL import Image
 from autoweak.phantoms.volume import make_volume_phantom
 from tests.server.clients import Server, Slicer
 from tests.server.conftest import Start, short_task, upload
-from tests.server.dicom import write_series
+from tests.server.dicom import segmentation_of, write_series
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SHAPE = (64, 56, 24)
@@ -92,11 +92,14 @@ def test_study_is_opened_segmented_and_clicked(
         truth[write_series(folder / str(seed), "MR", phantom.image.transpose(2, 1, 0))] = phantom.mask
         upload(orthanc, folder / str(seed))
     task = short_task("ct_spleen", folder / "task.yaml", intensity={"kind": "percentile"})
-    server = start(f"{orthanc}/dicom-web", task=task, modality="MR")
+    server = start(f"{orthanc}/dicom-web", task=task, modality="MR", send_weak_labels="true")
     *labelled, shown = truth
     for uid in labelled:
         _submit(server, uid, truth[uid], folder)
     server.train()
+    sent = segmentation_of(orthanc, shown).SegmentSequence[0]
+    assert (sent.SegmentAlgorithmType, sent.SegmentLabel) == ("AUTOMATIC", "spleen")
+    assert sent.SegmentAlgorithmName == "autoweak medsam_from_coarse (small)"
     study = server.get("/datastore/image/info", image=shown).json()["StudyInstanceUID"]
 
     pictures = Path(os.environ.get("AUTOWEAK_SCREENSHOTS", folder))
