@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +24,7 @@ from autoweak.tasks import load_task
 from tests.server.clients import Server
 
 APP = Path(__file__).parents[2] / "apps" / "autoweak"
+PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 GOLD, UNLABELLED = 6, 8
 Start = Callable[..., Server]
 
@@ -45,9 +48,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 
 def _launch(studies: Path | str, folder: Path, conf: dict[str, object]) -> tuple[subprocess.Popen[bytes], Server]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
             server_command(studies, port, conf),
@@ -57,6 +58,13 @@ def _launch(studies: Path | str, folder: Path, conf: dict[str, object]) -> tuple
             env={**os.environ, "OMP_NUM_THREADS": "1", "HOME": str(folder)},
         )
     return process, Server(f"http://127.0.0.1:{port}", folder / "log.txt", Path(str(studies)))
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def server_command(studies: Path | str, port: int, conf: dict[str, object]) -> list[str]:
@@ -121,3 +129,48 @@ def volumes(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
         np.save(folder / f"volume{seed}.npy", phantom.mask)
     task = short_task("hippocampus_mr", folder / "task.yaml", policy_options={})
     return start(folder / "studies", task=task)
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an Orthanc on the loopback, as Debian packages it; empty at first."""
+    if shutil.which("Orthanc") is None or not PLUGIN.exists():
+        reason = "Orthanc is not installed (Debian: orthanc, orthanc-dicomweb)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("orthanc")
+    port, dicom_port = free_port(), free_port()
+    settings = {
+        "HttpPort": port,
+        "DicomPort": dicom_port,
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "Plugins": [str(PLUGIN)],
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(["Orthanc", str(folder / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT)
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            if requests.get(f"{url}/dicom-web/studies", timeout=5).ok:
+                break
+        except requests.ConnectionError:
+            pass
+        assert process.poll() is None, (folder / "log").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    yield url
+    process.terminate()
+    process.wait(timeout=20)
+
+
+def upload(orthanc: str, folder: Path) -> None:
+    """Give Orthanc the DICOM files of a folder."""
+    for file in folder.glob("*.dcm"):
+        assert requests.post(f"{orthanc}/instances", data=file.read_bytes(), timeout=20).ok

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
+import requests
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
@@ -98,3 +101,14 @@ def write_series(
         elements = {**common, "ImagePositionPatient": position, "InstanceNumber": index + 1}
         _dataset(folder / f"slice{index:03d}.dcm", modality, pixels.astype(np.int16), elements)
     return common["SeriesInstanceUID"]
+
+
+def segmentation_of(orthanc: str, uid: str) -> pydicom.Dataset:
+    """The segmentation that Orthanc has of the image series `uid`."""
+    query = {"Level": "Instance", "Query": {"Modality": "SEG"}}
+    for one in requests.post(f"{orthanc}/tools/find", json=query, timeout=20).json():
+        content = requests.get(f"{orthanc}/instances/{one}/file", timeout=20).content
+        dataset = pydicom.dcmread(io.BytesIO(content))
+        if dataset.ReferencedSeriesSequence[0].SeriesInstanceUID == uid:
+            return dataset
+    raise AssertionError(f"there is no segmentation of {uid}")

@@ -2,81 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
-import pydicom
 import pytest
 import requests
 
 from autoweak.phantoms.demo import make_phantom
 from autoweak.phantoms.volume import make_volume_phantom
 from tests.server.clients import Ohif, Server, Slicer
-from tests.server.conftest import Start, short_task
-from tests.server.dicom import write_picture, write_series
+from tests.server.conftest import Start, free_port, server_command, short_task, upload
+from tests.server.dicom import segmentation_of, write_picture, write_series
 
 Factory = pytest.TempPathFactory
-PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 OBLIQUE = (0.8, 0.6, 0.0, -0.48, 0.64, 0.6)
-MISSING = shutil.which("Orthanc") is None or not PLUGIN.exists()
 
-if MISSING and os.environ.get("CI") == "true":
-    pytest.fail("Orthanc is not installed (Debian: orthanc, orthanc-dicomweb)")
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(MISSING, reason="Debian's orthanc and orthanc-dicomweb are missing")]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an empty Orthanc on the loopback."""
-    folder = tmp_path_factory.mktemp("orthanc")
-    port, dicom_port = _free_port(), _free_port()
-    settings = {
-        "HttpPort": port,
-        "DicomPort": dicom_port,
-        "StorageDirectory": str(folder / "storage"),
-        "IndexDirectory": str(folder / "storage"),
-        "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False,
-        "Plugins": [str(PLUGIN)],
-        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-    }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["Orthanc", str(folder / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT)
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            if requests.get(f"{url}/dicom-web/studies", timeout=5).ok:
-                break
-        except requests.ConnectionError:
-            pass
-        assert process.poll() is None, (folder / "log").read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    yield url
-    process.terminate()
-    process.wait(timeout=20)
-
-
-def _upload(orthanc: str, folder: Path) -> None:
-    for file in folder.glob("*.dcm"):
-        assert requests.post(f"{orthanc}/instances", data=file.read_bytes(), timeout=20).ok
+pytestmark = pytest.mark.e2e
 
 
 def _volume() -> np.ndarray:
@@ -97,7 +43,7 @@ def series(orthanc: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         "XC": write_picture(folder / "XC", "XC", make_phantom("dermoscopy", seed=1, size=(60, 80)).image),
     }
     for name in uids:
-        _upload(orthanc, folder / name)
+        upload(orthanc, folder / name)
     return uids
 
 
@@ -117,21 +63,20 @@ def pictures_server(
     return start(f"{orthanc}/dicom-web", task=task, modality="US,CR,XC")
 
 
-def _segmentations(orthanc: str) -> list[pydicom.Dataset]:
-    found = requests.post(
-        f"{orthanc}/tools/find", json={"Level": "Instance", "Query": {"Modality": "SEG"}}, timeout=20
-    ).json()
-    files = [requests.get(f"{orthanc}/instances/{one}/file", timeout=20).content for one in found]
-    return [pydicom.dcmread(pydicom.filebase.DicomBytesIO(content)) for content in files]
-
-
-def _of(segmentations: list[pydicom.Dataset], uid: str) -> pydicom.Dataset:
-    return next(one for one in segmentations if one.ReferencedSeriesSequence[0].SeriesInstanceUID == uid)
-
-
 def test_only_wanted_modalities_are_listed(volumes_server: Server, pictures_server: Server) -> None:
     assert volumes_server.info()["datastore"]["total"] == 2
     assert pictures_server.info()["datastore"]["total"] == 3
+
+
+def test_viewer_reads_through_the_proxy_and_nothing_beside(volumes_server: Server, series: dict[str, str]) -> None:
+    found = volumes_server.get("/proxy/dicom/qido/series").json()
+    assert [series["MR"]] in [one["0020000E"]["Value"] for one in found]
+    for path in ("..%2fsystem", "%2e%2e/system", "studies/..%2f..%2fsystem", "studies/%252e%252e/x"):
+        answer = requests.get(f"{volumes_server.url}/proxy/dicom/qido/{path}", timeout=20)
+        assert answer.status_code == 422, path
+        assert "detail" in answer.json()
+    posted = requests.post(f"{volumes_server.url}/proxy/dicom/wado/tools/execute-script", data="x", timeout=20)
+    assert posted.status_code == 405
 
 
 def test_next_sample_tells_ohif_where_the_study_is(volumes_server: Server, series: dict[str, str]) -> None:
@@ -163,7 +108,7 @@ def test_volumes_are_clicked_and_saved(
     assert answer.ok, answer.text
     assert volumes_server.info()["datastore"]["completed"] == before + 1  # at once
 
-    segmentation = _of(_segmentations(orthanc), uid)
+    segmentation = segmentation_of(orthanc, uid)
     assert [item.SegmentLabel for item in segmentation.SegmentSequence] == ["anterior", "posterior"]
     assert {item.SegmentAlgorithmType for item in segmentation.SegmentSequence} == {"SEMIAUTOMATIC"}
     # Only slices with voxels have frames, each at the place of its slice.
@@ -187,7 +132,7 @@ def test_pictures_are_saved_in_their_own_size(
     drawn = np.zeros((80, 60, 1), dtype=np.uint8)
     drawn[10:30, 5:15] = 1
     assert Slicer(pictures_server).submit(uid, drawn, ["lesion"]).ok
-    segmentation = _of(_segmentations(orthanc), uid)
+    segmentation = segmentation_of(orthanc, uid)
     assert segmentation.SegmentSequence[0].SegmentAlgorithmType == made_by
     assert np.array_equal(np.squeeze(segmentation.pixel_array), drawn[:, :, 0].T)
 
@@ -208,10 +153,8 @@ def test_persons_segmentation_on_the_server_is_gold_for_another(
 
 
 def test_server_that_is_gone_is_told(start: Start, tmp_path: Path) -> None:
-    port = _free_port()
-    from tests.server.conftest import server_command
-
-    command = server_command(f"http://127.0.0.1:{port}/dicom-web", _free_port(), {"task": "breast_ultrasound"})
+    port = free_port()
+    command = server_command(f"http://127.0.0.1:{port}/dicom-web", free_port(), {"task": "breast_ultrasound"})
     ended = subprocess.run(
         command, capture_output=True, text=True, cwd=tmp_path, timeout=120, env={**os.environ, "HOME": str(tmp_path)}
     )

@@ -43,7 +43,7 @@ def test_info_is_quick_while_a_model_trains(trained: Server) -> None:
     done = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         watch = pool.submit(_latencies, trained, done)
-        trained.train(use_weak_labels=False)
+        trained.train()
         done.set()
         seconds = watch.result()
     assert len(seconds) > 20

@@ -99,6 +99,7 @@ def test_parameters_cannot_name_files_of_the_server(fresh: Server, key: str, tmp
         ("/activelearning/nothing", 404),
         ("/scoring/nothing", 404),
         ("/reload", 405),
+        ("/proxy/dicom/stow/studies", 405),
         ("/infer/medsam?image=ultrasound_000&session_id=../../x", 404),
     ],
 )

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 from autoweak.server.batch import BATCH_MODEL
 from autoweak.server.datastore import TAGS
 from autoweak.server.errors import BadRequestError, NotFoundError, NotOfferedError, TooLargeError
+from autoweak.server.start import is_dicomweb
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from autoweak.server.app import AutoweakApp
 
 _SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PROXY_PART = re.compile(r"[A-Za-z0-9._,@-]+")
 _TRUE = {"1", "true", "yes", "on"}
 
 
@@ -33,6 +35,8 @@ def check_request(scope: MutableMapping[str, Any], app: AutoweakApp) -> None:
     _check_length(scope["headers"], app)
     _check_names(method, parts, app)
     _check_offered(method, parts, query)
+    if parts and parts[0] == "proxy":
+        _check_proxy(method, str(scope["path"]), app)
     if parts and parts[0] in {"infer", "datastore"}:
         uploads_image = method == "PUT" and parts in (["datastore"], ["datastore", "image"])
         _check_ids(query, app, new_image=uploads_image)
@@ -118,6 +122,16 @@ def _check_ids(query: Mapping[str, str], app: AutoweakApp, *, new_image: bool) -
     for key in ("image", "id", "label"):
         if query.get(key) and not (new_image and key == "image"):
             app.store.study(query[key])
+
+
+def _check_proxy(method: str, path: str, app: AutoweakApp) -> None:
+    """The proxy reaches the DICOMweb server's own folder, and not what else that machine offers beside it."""
+    if not is_dicomweb(app.studies):
+        raise NotOfferedError("The studies are a folder, so there is no DICOMweb server to ask.")
+    if any(part in {".", ".."} or not _PROXY_PART.fullmatch(part) for part in path.strip("/").split("/")):
+        raise BadRequestError("The path of the DICOMweb request has parts that DICOMweb does not know.")
+    if method != "GET" and not (method == "POST" and path.startswith("/proxy/dicom/stow/")):
+        raise NotOfferedError("The proxy only reads from the DICOMweb server, and stores what is posted to stow.")
 
 
 def _check_session(session_id: str) -> None:

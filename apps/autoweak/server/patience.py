@@ -46,11 +46,11 @@ _SLOW = (
     "/datastore/label",
     "/datastore/dataset",
 )
-# Served as they come: files of the viewer, and the proxy, which waits without blocking.
-_DIRECT = ("/static", "/ohif", "/proxy", "/docs", "/openapi.json", "/favicon.ico")
+# Files of the viewer, served as they come.
+_DIRECT = ("/static", "/ohif", "/docs", "/openapi.json", "/favicon.ico")
 # MONAI Label lets pages from anywhere read what a browser on this machine gets; its setting for that does not start.
 _OWN_PAGES = r"https?://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?"
-_UPLOADS = ("/infer", "/datastore", "/session")
+_UPLOADS = ("/infer", "/datastore", "/session", "/proxy")
 _MOST_JSON_BYTES = 4 * 1024**2
 _KEPT_IN_MEMORY = 4 * 1024**2
 _CHUNK = 1 << 20
