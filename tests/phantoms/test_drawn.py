@@ -7,7 +7,7 @@ import pytest
 
 from autoweak.phantoms import drawn
 from autoweak.phantoms.drawn import SIDE, Drawer
-from autoweak.phantoms.drawn_marks import moved
+from autoweak.phantoms.drawn_marks import magnified, magnified_masks, moved
 from autoweak.phantoms.drawn_shapes import Shape, blob, lung, tube, without
 from autoweak.phantoms.drawn_textures import TextureBank
 
@@ -31,7 +31,7 @@ def test_images_and_masks_are_as_promised(images: list[drawn.Drawn]) -> None:
         assert each.image.max() <= 1
         assert each.masks.dtype == np.bool_
         areas = each.masks.sum((1, 2))
-        assert areas.min() >= 24
+        assert areas.min() >= 40
         assert areas.max() <= 0.9 * SIDE * SIDE
 
 
@@ -102,8 +102,43 @@ def test_coverage_falls_across_the_outline(bank: TextureBank) -> None:
 
 
 def test_a_mirrored_lung_is_a_mirrored_lung() -> None:
-    place = {"side": SIDE, "semi": (30.0, 60.0), "centre": (95.5, 95.5)}
+    place = {"side": SIDE, "semi": (30.0, 60.0), "centre": (127.5, 127.5)}
     one = lung(np.random.default_rng(2), mirrored=False, **place).mask(SIDE)
     other = lung(np.random.default_rng(2), mirrored=True, **place).mask(SIDE)
     both = np.logical_and(one[:, ::-1], other).sum() / np.logical_or(one[:, ::-1], other).sum()
     assert both > 0.95
+
+
+def test_what_is_seen_is_mostly_a_little_less_than_what_is_outlined(bank: TextureBank) -> None:
+    rng = np.random.default_rng(4)
+    shares = []
+    for _ in range(60):
+        shape = blob(rng, bank, side=SIDE, size=40, wildness=0.2)
+        seen = drawn._seen(rng, bank, shape, margin=0.05, pixels=1.0)
+        shares.append((seen.field > 0).sum() / (shape.field > 0).sum())
+    assert 0.8 < np.mean(shares) < 0.97
+    assert min(shares) > 0.4
+    assert max(shares) < 1.4
+
+
+def test_halves_share_a_shape_without_overlap(bank: TextureBank) -> None:
+    rng = np.random.default_rng(6)
+    for _ in range(10):
+        shape = blob(rng, bank, side=SIDE, size=30)
+        first, second = (part.mask(SIDE) for part in drawn._halves(rng, shape))
+        assert not (first & second).any()
+        assert (shape.mask(SIDE) & ~first & ~second).sum() <= 2 * SIDE, "a line between them at most"
+        assert not ((first | second) & ~shape.mask(SIDE)).any()
+
+
+def test_magnified_images_and_masks_have_the_pixels_of_a_small_matrix() -> None:
+    rng = np.random.default_rng(2)
+    mask = np.hypot(*(np.mgrid[:256, :256] - 120)) < 60
+    coarse = magnified_masks(mask[None], 32)[0]
+    blocks = coarse.reshape(32, 8, 32, 8)
+    assert (blocks.all((1, 3)) | ~blocks.any((1, 3))).all()
+    assert (coarse ^ mask).sum() < 0.12 * mask.sum()
+    flat = magnified(np.full((1, 256, 256), 0.4, np.float32), 40)
+    np.testing.assert_allclose(flat, 0.4, atol=1e-5)
+    rough = rng.random((1, 256, 256), dtype=np.float32)
+    assert np.abs(np.diff(magnified(rough, 40), axis=-1)).mean() < 0.1 * np.abs(np.diff(rough, axis=-1)).mean()

@@ -12,9 +12,10 @@ from autoweak.phantoms import drawn_marks as marks
 from autoweak.phantoms.drawn_shapes import Shape, blob, box_shape, lung, tube, without
 from autoweak.phantoms.drawn_textures import Field, TextureBank, to_field
 
-SIDE = 192
-_SMALLEST_OBJECT = 24
+SIDE = 256
+_SMALLEST_OBJECT = 40
 _LARGEST_OBJECT = SIDE * SIDE * 9 // 10
+_MAGNIFIED_SHARE = 0.12  # small matrices, as of a volume cut to an organ, shown large
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Drawn:
     """A drawn image and the masks of its objects.
 
     Attributes:
-        image: (3, 192, 192) float32, about 0..1, channels equal where the image is grey.
-        masks: (N, 192, 192) bool, N at least 1, each with at least 24 pixels; they may nest and overlap.
+        image: (3, 256, 256) float32, about 0..1, channels equal where the image is grey.
+        masks: (N, 256, 256) bool, N at least 1, each with at least 40 pixels; they may nest and overlap.
     """
 
     image: Field
@@ -38,8 +39,11 @@ class _Canvas:
     masks: list[NDArray[np.bool_]] = field(default_factory=list)
 
     def paint(self, shape: Shape, inside: Field, *, softness: float, strength: float = 1.0) -> None:
-        """Cover the shape's window with `inside` (C or 1, h, w)."""
+        """Cover the shape's window with `inside` (C or 1, h, w); at times patches of it are lost in the ground."""
         alpha = shape.alpha(softness) * np.float32(strength)
+        if self.rng.random() < 0.3:
+            lost = np.clip(self.bank.smooth(*alpha.shape), 0, 1.5) * np.float32(self.rng.uniform(0, 0.7))
+            alpha = alpha * np.clip(1 - lost, 0, 1)
         window = self.pixels[:, shape.rows, shape.columns]
         window += (inside - window) * alpha
 
@@ -78,6 +82,12 @@ class Drawer:
 
     def _finish(self, pixels: Field, masks: NDArray[np.bool_]) -> Drawn:
         pixels = marks.degrade(self._rng, self._bank, pixels)
+        if self._rng.random() < _MAGNIFIED_SHARE:
+            few = int(self._rng.integers(32, 128))
+            coarse = marks.magnified_masks(masks, few)
+            coarse = coarse[coarse.sum((1, 2)) >= _SMALLEST_OBJECT]
+            if len(coarse):
+                pixels, masks = marks.magnified(pixels, few), coarse
         if self._rng.random() < 0.5:
             pixels, masks = pixels[..., ::-1], masks[..., ::-1]
         if pixels.shape[0] == 1:
@@ -91,6 +101,25 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 def _softness(rng: np.random.Generator) -> float:
     return _log_uniform(rng, 0.6, 14) if rng.random() < 0.8 else 1.0
+
+
+def _seen(rng: np.random.Generator, bank: TextureBank, shape: Shape, *, margin: float, pixels: float = 0.0) -> Shape:
+    """What is seen of an object whose outline a person drew: mostly a little less, its edge rougher than the outline.
+
+    Args:
+        rng: source of randomness.
+        bank: textures that roughen the edge.
+        shape: the object as outlined.
+        margin: mean distance of the outline from the edge, as a share of the object's radius.
+        pixels: more of that distance, whatever the size.
+    """
+    radius = float(np.sqrt(np.count_nonzero(shape.field > 0) / np.pi))
+    change = bank.smooth(*shape.field.shape) * np.float32(radius * rng.uniform(0, 0.06))
+    if rng.random() < 0.7:
+        change = change - np.float32(radius * np.clip(rng.normal(margin, 0.06), -0.08, 0.3) + pixels)
+    if rng.random() < 0.5:
+        change = change + bank.rough(*shape.field.shape) * np.float32(min(0.12 * radius, 6) * rng.random())
+    return Shape(shape.rows, shape.columns, shape.field + change)
 
 
 def _any_shape(rng: np.random.Generator, bank: TextureBank, size: float) -> Shape:
@@ -111,8 +140,9 @@ def _generic(rng: np.random.Generator, bank: TextureBank) -> _Canvas:
     noise = bank.rough(SIDE, SIDE) * rng.uniform(0, 0.12) + bank.smooth(SIDE, SIDE) * rng.uniform(0, 0.15)
     canvas = _Canvas(rng, bank, to_field(ground + noise))
     for _ in range(int(rng.integers(1, 8))):
-        shape = _any_shape(rng, bank, _log_uniform(rng, 5, 70))
-        _paint_generic(canvas, shape, channels)
+        shape = _any_shape(rng, bank, _log_uniform(rng, 6, 95))
+        seen = _seen(rng, bank, shape, margin=0.03) if rng.random() < 0.5 else shape
+        _paint_generic(canvas, seen, channels)
         canvas.keep(shape, over=rng.random() < 0.7)
     return canvas
 
@@ -145,7 +175,7 @@ def _ultrasound(rng: np.random.Generator, bank: TextureBank) -> _Canvas:
     pixels = marks.layers(rng, bank, SIDE)
     canvas = _Canvas(rng, bank, pixels[None])
     for _ in range(int(rng.integers(0, 4))):
-        decoy = blob(rng, bank, side=SIDE, size=_log_uniform(rng, 8, 45))
+        decoy = blob(rng, bank, side=SIDE, size=_log_uniform(rng, 10, 60))
         level = canvas.cut(decoy) * np.float32(rng.uniform(0.5, 1.5))
         canvas.paint(decoy, level, softness=rng.uniform(4, 25), strength=rng.uniform(0.2, 0.9))
     for _ in range(1 if rng.random() < 0.75 else 2):
@@ -160,17 +190,17 @@ def _ultrasound(rng: np.random.Generator, bank: TextureBank) -> _Canvas:
 
 def _lesion(canvas: _Canvas) -> None:
     rng, bank = canvas.rng, canvas.bank
-    shape = blob(rng, bank, side=SIDE, size=_log_uniform(rng, 7, 60), wildness=float(rng.beta(1.0, 3.0)))
-    below = canvas.cut(shape)
-    outside = below.mean()
+    shape = blob(rng, bank, side=SIDE, size=_log_uniform(rng, 11, 95), wildness=float(rng.beta(2.0, 2.6)))
+    seen = _seen(rng, bank, shape, margin=0.03, pixels=1.0)
+    outside = canvas.cut(shape).mean()
     factor = _log_uniform(rng, 0.06, 0.8) if rng.random() < 0.88 else rng.uniform(1.2, 1.8)
     level = outside * factor
     inside = level * (1 + np.float32(rng.uniform(0, 0.35)) * bank.smooth(*shape.field.shape))
     inside = inside + np.float32(rng.uniform(0, 0.25) * max(level, 0.1)) * bank.rough(*shape.field.shape)
     marks.posterior(rng, canvas.pixels, shape)
-    canvas.paint(shape, np.maximum(inside, 0)[None], softness=_softness(rng), strength=rng.uniform(0.75, 1))
+    canvas.paint(seen, np.maximum(inside, 0)[None], softness=_softness(rng), strength=rng.uniform(0.75, 1))
     if rng.random() < 0.3:
-        _rim(canvas, shape)
+        _rim(canvas, seen)
     canvas.keep(shape)
     if rng.random() < 0.25:  # calcifications and septa: bright, and part of the lesion
         marks.specks(rng, canvas.pixels, shape)
@@ -187,20 +217,21 @@ def _skin(rng: np.random.Generator, bank: TextureBank) -> _Canvas:
         + bank.rough(SIDE, SIDE) * np.float32(rng.uniform(0, 0.03))
     )
     canvas = _Canvas(rng, bank, to_field(ground))
-    shape = blob(rng, bank, side=SIDE, size=_log_uniform(rng, 12, 85), wildness=float(rng.beta(1.2, 2.2)))
+    shape = blob(rng, bank, side=SIDE, size=_log_uniform(rng, 18, 165), wildness=float(rng.beta(1.2, 2.2)), ragged=0.1)
     size = shape.field.shape
     depth = np.float32(_log_uniform(rng, 0.06, 0.6) * (1 if rng.random() < 0.93 else -0.5))
     colour = np.float32(np.array([0.7, 1.0, 1.0])[:, None, None] + rng.normal(0, 0.2, (3, 1, 1)))
     uneven = (
         1 + np.float32(rng.uniform(0, 0.4)) * bank.smooth(*size) + np.float32(rng.uniform(0, 0.3)) * bank.rough(*size)
     )
-    fade = np.clip(shape.field / np.float32(rng.uniform(4, 40)), 0, 1) ** np.float32(rng.uniform(0.0, 0.5))
-    canvas.paint(shape, canvas.cut(shape) - depth * colour * uneven * fade, softness=_softness(rng))
+    seen = _seen(rng, bank, shape, margin=0.06)
+    fade = np.clip(seen.field / np.float32(rng.uniform(5, 55)), 0, 1) ** np.float32(rng.uniform(0.0, 0.5))
+    canvas.paint(seen, canvas.cut(seen) - depth * colour * uneven * fade, softness=_softness(rng))
     canvas.keep(shape)
     for _ in range(int(rng.integers(0, 4))):
         _patch(canvas, shape, float(depth))
     if rng.random() < 0.4:
-        decoy = blob(rng, bank, side=SIDE, size=_log_uniform(rng, 4, 30))
+        decoy = blob(rng, bank, side=SIDE, size=_log_uniform(rng, 5, 40))
         canvas.paint(decoy, canvas.cut(decoy) - np.float32(rng.normal(0, 0.1, (3, 1, 1))), softness=rng.uniform(3, 20))
     marks.hairs(rng, canvas.pixels)
     marks.skin_frame(rng, canvas.pixels)
@@ -210,7 +241,7 @@ def _skin(rng: np.random.Generator, bank: TextureBank) -> _Canvas:
 def _patch(canvas: _Canvas, lesion: Shape, depth: float) -> None:
     """Darken or pale a part of the lesion; sometimes the part is an object of its own, within the lesion."""
     rng = canvas.rng
-    inner = blob(rng, canvas.bank, side=SIDE, size=_log_uniform(rng, 4, 35))
+    inner = blob(rng, canvas.bank, side=SIDE, size=_log_uniform(rng, 5, 47))
     clipped = without(inner, Shape(lesion.rows, lesion.columns, -lesion.field))
     if (clipped.field > 0).sum() < _SMALLEST_OBJECT:
         return
@@ -230,7 +261,7 @@ def _xray(rng: np.random.Generator, bank: TextureBank) -> _Canvas:
     lungs = []
     for mirrored, sign in ((False, -1), (True, 1)):
         semi = (apart * rng.uniform(0.75, 1.0), height * rng.uniform(0.85, 1.1))
-        centre = (middle[0] + sign * apart, middle[1] + rng.normal(0, 3))
+        centre = (middle[0] + sign * apart, middle[1] + rng.normal(0, 4))
         shape = lung(rng, side=SIDE, semi=semi, centre=centre, mirrored=mirrored)
         if mirrored and rng.random() < 0.8:
             shape = without(shape, marks.heart(rng, bank, SIDE, middle, height))
@@ -253,6 +284,20 @@ def _lung_inside(canvas: _Canvas, shape: Shape) -> None:
     canvas.paint(shape, to_field(inside), softness=_log_uniform(rng, 1, 10))
 
 
+def _halves(rng: np.random.Generator, shape: Shape) -> tuple[Shape, Shape]:
+    """Two parts of a shape on both sides of a straight line that nothing shows, as of an organ's head and tail."""
+    rows, columns = np.nonzero(shape.field > 0)
+    if rows.size == 0:
+        return shape, shape
+    angle = rng.uniform(0, np.pi)
+    y, x = np.ogrid[: shape.field.shape[0], : shape.field.shape[1]]
+    spread = 0.3 * np.sqrt(rows.size)
+    across = (x - columns.mean()) * np.cos(angle) + (y - rows.mean()) * np.sin(angle) - rng.normal(0, 0.3) * spread
+    first = np.minimum(shape.field, across.astype(np.float32))
+    second = np.minimum(shape.field, -across.astype(np.float32))
+    return Shape(shape.rows, shape.columns, first), Shape(shape.rows, shape.columns, second)
+
+
 def _slice(rng: np.random.Generator, bank: TextureBank) -> _Canvas:
     """A slice of a body: nested ovals on black and many small structures of little contrast."""
     canvas = _Canvas(rng, bank, np.zeros((1, SIDE, SIDE), np.float32) + np.float32(rng.uniform(0, 0.3)))
@@ -263,9 +308,12 @@ def _slice(rng: np.random.Generator, bank: TextureBank) -> _Canvas:
     if rng.random() < 0.3:
         canvas.keep(body, over=False)
     for _ in range(int(rng.integers(3, 14))):
-        shape = _any_shape(rng, bank, _log_uniform(rng, 4, 32))
+        shape = _any_shape(rng, bank, _log_uniform(rng, 5, 45))
         _paint_generic(canvas, shape, 1)
-        canvas.keep(shape, over=rng.random() < 0.85)
+        parts = _halves(rng, shape) if rng.random() < 0.2 else (shape,)
+        over = bool(rng.random() < 0.85)
+        for part in parts:
+            canvas.keep(part, over=over)
     canvas.pixels += rng.normal(0, 1, canvas.pixels.shape).astype(np.float32) * np.float32(rng.uniform(0, 0.06))
     return canvas
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from autoweak.phantoms.drawn_shapes import Shape, blob
@@ -53,7 +55,7 @@ def ultrasound_frame(rng: np.random.Generator, bank: TextureBank, pixels: Field)
     if rng.random() < 0.3:
         x = np.arange(side, dtype=np.float32)[None]
         y = np.arange(side, dtype=np.float32)[:, None]
-        opening, left, right = rng.uniform(0, 0.5), rng.uniform(0, 30), rng.uniform(0, 30)
+        opening, left, right = rng.uniform(0, 0.5), rng.uniform(0, 40), rng.uniform(0, 40)
         pixels = pixels * ((x > left - opening * y) & (x < side - right + opening * y))
     if rng.random() < 0.3:
         pixels[:, : int(rng.integers(1, 16))] = 0
@@ -103,7 +105,7 @@ def skin_frame(rng: np.random.Generator, pixels: Field) -> None:
         column, step = int(rng.integers(0, side - 8)), int(rng.integers(6, 16))
         pixels[:, ::step, column : column + 7] *= np.float32(0.3)
     if rng.random() < 0.2:
-        centre = rng.uniform(-90, 90, 2)
+        centre = rng.uniform(-0.47, 0.47, 2) * side
         ring = np.abs(np.hypot(x - np.float32(centre[0]), y - np.float32(centre[1])) - np.float32(rng.uniform(3, 12)))
         pixels += np.exp(-ring) * np.float32(rng.uniform(0.1, 0.4))
 
@@ -172,3 +174,24 @@ def degrade(rng: np.random.Generator, bank: TextureBank, pixels: Field) -> Field
         pixels[..., :bar] = 0
         pixels[..., -bar:] = 0
     return np.asarray(pixels, np.float32)
+
+
+def magnified(pixels: Field, few: int) -> Field:
+    """Show (C, side, side) as a matrix of `few` x `few` pixels enlarged: averaged, then linear in between."""
+    side = pixels.shape[-1]
+    planes = []
+    for plane in pixels:
+        small = Image.fromarray(np.ascontiguousarray(plane)).resize((few, few), Image.Resampling.BOX)
+        planes.append(np.asarray(small.resize((side, side), Image.Resampling.BILINEAR)))
+    return np.stack(planes)
+
+
+def magnified_masks(masks: NDArray[np.bool_], few: int) -> NDArray[np.bool_]:
+    """The masks (N, side, side) as such a matrix holds them: a pixel is in or out."""
+    side = masks.shape[-1]
+    found = []
+    for mask in masks:
+        small = Image.fromarray(mask.astype(np.float32)).resize((few, few), Image.Resampling.BOX)
+        coarse = Image.fromarray((np.asarray(small) > 0.5).astype(np.uint8))
+        found.append(np.asarray(coarse.resize((side, side), Image.Resampling.NEAREST)) > 0)
+    return np.stack(found)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from autoweak.phantoms.drawn_textures import Field, Floats, TextureBank
 
 _ANGLES = 256
+_RAGGED_SHARE = 0.4  # people outline most objects with a smooth line
 # A right lung seen from the front, (x, y) within -1..1, y downwards: apex, outer wall, base, inner wall.
 _LUNG = np.array(
     [
@@ -44,7 +45,13 @@ class Shape:
 
 
 def blob(
-    rng: np.random.Generator, bank: TextureBank, *, side: int, size: float, wildness: float | None = None
+    rng: np.random.Generator,
+    bank: TextureBank,
+    *,
+    side: int,
+    size: float,
+    wildness: float | None = None,
+    ragged: float = _RAGGED_SHARE,
 ) -> Shape:
     """Draw a rounded shape: near an ellipse for small `wildness`, lobed and ragged for large.
 
@@ -54,6 +61,7 @@ def blob(
         side: image size in pixels.
         size: mean radius in pixels.
         wildness: 0 for an ellipse; drawn at random, mostly small, where None.
+        ragged: how often the outline is rough as well.
     """
     if wildness is None:
         wildness = float(rng.beta(1.0, 2.5))
@@ -61,15 +69,16 @@ def blob(
     weight = wildness * 0.45 * rng.standard_normal(order.size) / order ** rng.uniform(0.8, 1.6)
     turn = np.linspace(0, 2 * np.pi, _ANGLES, endpoint=False)
     radius = 1 + (weight[:, None] * np.cos(order[:, None] * turn + rng.uniform(0, 2 * np.pi, (order.size, 1)))).sum(0)
-    aspect = np.exp(rng.normal(0, 0.32))
+    aspect = np.exp(rng.normal(0, 0.38))
+    tilt = rng.normal(0, 0.5) if rng.random() < 0.7 else rng.uniform(0, np.pi)
     shape = _polar(
         rng,
         np.clip(radius, 0.3, 2.0),
         side=side,
         semi=(size * np.sqrt(aspect), size / np.sqrt(aspect)),
-        tilt=rng.normal(0, 0.5),
+        tilt=tilt,
     )
-    roughness = wildness * min(0.12 * size, 5.0) * rng.random()
+    roughness = wildness * min(0.12 * size, 6.0) * rng.random() if rng.random() < ragged else 0.0
     if roughness > 0.3:
         shape.field[:] += np.float32(roughness) * bank.rough(*shape.field.shape)
     return shape

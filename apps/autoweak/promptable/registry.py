@@ -117,10 +117,10 @@ _ENTRIES = (
         name="small",
         architecture="small",
         contract=SMALL_CONTRACT,
-        summary="3.6 M parameters, 192 x 192, trained on drawn images; comes with the program",
+        summary="4.3 M parameters, 256 x 256, trained on drawn images; comes with the program",
         terms="Apache-2.0",
         file="small.safetensors",
-        sha256="1c3190b21769ac98ebda2e68d3287673a0cb862ad66f854891a0d8563108b582",
+        sha256="2b5d30055ed5fc4d6671448dd28af55c8793c5bc0a6da3571e4e7494ff6c547c",
     ),
     ModelEntry(
         name="medsam",
