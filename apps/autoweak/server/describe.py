@@ -9,6 +9,7 @@ import numpy as np
 
 from autoweak.atomic import write_with
 from autoweak.errors import AutoweakError
+from autoweak.promptable.registry import get_entry
 from autoweak.server.live import Live
 from autoweak.server.ranking import Vector
 from autoweak.studies import Study
@@ -62,7 +63,10 @@ class Descriptions:
             changed = study.path.stat().st_mtime_ns
         except OSError:
             changed = 0
-        folder = self._live.workspace.root / "descriptions" / self._live.promptable_name
+        entry = get_entry(self._live.promptable_name)
+        # Vectors of another version's weights may even have another length.
+        weights = (entry.sha256 or "")[:12]
+        folder = self._live.workspace.root / "descriptions" / f"{entry.name}-{weights}"
         return folder / f"{study.image_id}-{changed:x}.npy"
 
 
