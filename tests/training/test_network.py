@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from autoweak.errors import CheckpointError
-from autoweak.training.network import build_network, network_definition, network_from
+from autoweak.networks.definition import network_from
+from autoweak.training.network import build_network, network_definition
 
 
 @pytest.mark.parametrize(("in_channels", "out_channels"), [(1, 1), (3, 1), (1, 2)])

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoweak.errors import StudiesError
+from autoweak.networks.definition import network_from
 from autoweak.studies.splits import folds as split
 from autoweak.training.fold import FoldResult, Progress, train_fold
 from autoweak.training.model import TrainedModel, describe
-from autoweak.training.network import network_definition, network_from
+from autoweak.training.network import network_definition
 from autoweak.training.recipe import RECIPE, Recipe
 from autoweak.training.sample import Sample
 from autoweak.training.seeds import derive_seed

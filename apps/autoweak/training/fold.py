@@ -15,13 +15,14 @@ import torch
 from ignite.engine import Events
 from torch import Tensor, nn
 
+from autoweak.networks.definition import network_from
 from autoweak.training.augmentation import Augmentation
 from autoweak.training.averaging import AveragedNetwork
 from autoweak.training.batches import Batches
 from autoweak.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from autoweak.training.dice import mean_dice
 from autoweak.training.engine import build_optimizer, build_trainer
-from autoweak.training.network import network_definition, network_from
+from autoweak.training.network import network_definition
 from autoweak.training.predict import predict_probabilities
 from autoweak.training.recipe import RECIPE, Recipe
 from autoweak.training.sample import Sample, class_masks

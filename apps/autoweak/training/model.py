@@ -24,7 +24,7 @@ from torch import Tensor, nn
 import autoweak
 from autoweak import atomic
 from autoweak.errors import CheckpointError, ImageError, StudiesError
-from autoweak.training.network import network_from
+from autoweak.networks.definition import network_from
 from autoweak.training.predict import predict_probabilities
 
 if TYPE_CHECKING:
