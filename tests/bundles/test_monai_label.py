@@ -136,9 +136,7 @@ def test_volumes_get_the_same_masks_in_their_place(
 
 
 @pytest.mark.slow
-def test_trains_on_the_labels_of_the_datastore(
-    trained: Callable[[str], Trained], serve: Serve, tmp_path: Path
-) -> None:
+def test_trains_on_the_labels_of_the_datastore(trained: Callable[[str], Trained], serve: Serve, tmp_path: Path) -> None:
     made = trained("grey")
     url = serve(made)
     for path in sorted((made.studies / "labels" / "final").iterdir()):

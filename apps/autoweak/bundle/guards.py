@@ -17,7 +17,15 @@ from autoweak.errors import AutoweakError, CheckpointError, StudiesError, TaskEr
 from autoweak.networks.strict import check_fits
 
 # What MONAI itself adds to a config: its metadata, and what experiment tracking wants.
-_MONAI_KEYS = {"_meta_", "_requires_", "experiment_name", "tracking_uri", "run_name", "save_execute_config", "is_not_rank0"}
+_MONAI_KEYS = {
+    "_meta_",
+    "_requires_",
+    "experiment_name",
+    "tracking_uri",
+    "run_name",
+    "save_execute_config",
+    "is_not_rank0",
+}
 
 
 @one_sentence
@@ -28,7 +36,10 @@ def check(bundle_root: str) -> None:
     """
     _check_names(Path(bundle_root))
     running = running_config()
-    own = {**read_config(bundle_root), **{key: running[key] for key in ("in_channels", "out_channels") if key in running}}
+    own = {
+        **read_config(bundle_root),
+        **{key: running[key] for key in ("in_channels", "out_channels") if key in running},
+    }
     task = task_of(running.get("task", own["task"]) if isinstance(running.get("task"), dict) else own["task"])
     wanted = {"in_channels": task.channels, "out_channels": task.num_labels}
     for name, number in wanted.items():

@@ -206,4 +206,3 @@ def _stored_shape(image: StudyImage) -> tuple[int, ...]:
     """As ITK counts: columns first for a picture."""
     shape = image.geometry.shape
     return shape if image.geometry.is_volume else shape[::-1]
-
