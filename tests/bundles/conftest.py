@@ -63,7 +63,10 @@ def write_study(folder: Path, kind: str, seed: int, *, gold: bool) -> None:
     if kind == "volume":
         stack = np.stack([draw(seed * 10 + index, size=(30, 36))[0] for index in range(4)])
         masks = np.stack([draw(seed * 10 + index, size=(30, 36))[1] for index in range(4)])
-        affine = np.array([[0.9, 0.1, 0, 5], [0.1, -1.1, 0, -3], [0, 0, -1.5, 2], [0, 0, 0, 1.0]])
+        # Oblique, but not sheared: ITK's NIfTI cannot say shear.
+        turn = np.array([[0.995, 0.0998, 0], [0.0998, -0.995, 0], [0, 0, -1]])
+        affine = np.eye(4)
+        affine[:3] = np.column_stack([turn * (0.9, 1.1, 1.5), (5, -3, 2)])
         nibabel.save(nibabel.Nifti1Image(stack.astype(np.int16) * 3 - 100, affine), folder / f"case{seed}.nii.gz")
         if gold:
             nibabel.save(nibabel.Nifti1Image(masks, affine), labels / f"case{seed}.nii.gz")

@@ -57,7 +57,8 @@ def test_a_mistake_is_one_sentence_and_a_non_zero_exit_code(copy_of: Copy, tmp_p
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("name", [BUNDLES[0], pytest.param(BUNDLES[1], marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUNDLES)
 def test_two_processes_train_one_network(name: str, copy_of: Copy, tmp_path: Path) -> None:
     bundle = copy_of(name)
     studies = write_studies(tmp_path / "studies", "grey", gold=6, images=6)

@@ -96,9 +96,8 @@ def test_weights_of_more_channels(bundle: Path, studies: Path) -> None:
     state = torch.load(path, weights_only=True)
     state["members.0.stem.0.weight"] = state["members.0.stem.0.weight"].repeat(1, 3, 1, 1)
     torch.save(state, path)
-    assert "'members.0.stem.0.weight' has the shape (24, 3, 3, 3)" in _sentence(
-        bundle, "infer", dataset_dir=str(studies)
-    )
+    sentence = _sentence(bundle, "infer", dataset_dir=str(studies))
+    assert "'members.0.stem.0.weight' has the shape (24, 3, 3, 3)" in sentence
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04 cut off"])

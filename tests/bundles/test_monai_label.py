@@ -121,6 +121,7 @@ def test_pictures_get_the_same_masks(trained: Callable[[str], Trained], serve: S
             assert np.array_equal(volume.squeeze(), expected)
 
 
+@pytest.mark.slow
 def test_volumes_get_the_same_masks_in_their_place(
     trained: Callable[[str], Trained], serve: Serve, tmp_path: Path
 ) -> None:
