@@ -166,3 +166,27 @@ def test_json_alone(trained: Train, tmp_path: Path, capsys: pytest.CaptureFixtur
     printed = json.loads(capsys.readouterr().out)
     assert printed["model"] == "coarse/v001"
     assert printed["weights_bytes"] == (tmp_path / "b" / "models" / "model.pt").stat().st_size
+
+
+def test_a_sam_model_in_the_bundle_makes_the_same_weak_labels(
+    trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autoweak.loop.context import Context
+    from autoweak.networks import medsam_from_coarse
+    from autoweak.promptable import EmbeddingCache
+    from autoweak.promptable.registry import MEDSAM_CONTRACT
+    from tests.promptable.conftest import build_tiny_sam, plain
+
+    tiny = build_tiny_sam(256)
+    model = plain(tiny, name="medsam", contract=MEDSAM_CONTRACT)
+    monkeypatch.setattr(medsam_from_coarse, "sam_model_registry", {"vit_b": lambda checkpoint: build_tiny_sam(256)})
+    monkeypatch.setattr(Context, "load_promptable", lambda self: (model, EmbeddingCache(None)))
+    made = trained("colour")
+    found = _run(_export(made, tmp_path / "weak", "weak"), made.studies, tmp_path / "masks")
+
+    context = made.context()
+    labeller = Labeller.load(context, newest_coarse(context))
+    for study in context.studies.studies:
+        _, view = context.read(study)
+        mask = labeller.generate(view, labeller.coarse.predict(view)).mask[0]
+        assert np.array_equal(mask, found[f"{study.image_id}.png"])
