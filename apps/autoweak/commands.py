@@ -45,7 +45,9 @@ def run_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome
 
 
 def train_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
-    """Train the coarse model, or retrain on gold + weak labels and publish the better one."""
+    """Train the coarse model, retrain on gold + weak labels and publish the better one, or learn prompts."""
+    if arguments.model == "learned":
+        return _learn_prompts(arguments, progress)
     from autoweak.loop.coarse import train_coarse
     from autoweak.loop.gold import read_gold
     from autoweak.loop.label import Labeller, calibrated
@@ -66,6 +68,22 @@ def train_command(arguments: argparse.Namespace, progress: BarProgress) -> Outco
     data = {"model": version.name, "held_out_gold_dice": record["mean_cv_dice"], "reason": reason}
     text = format_table(["model", "gold", "weak", "Dice on held-out gold"], [_model_row(version.name, record)])
     return Outcome(data, text, tuple(context.problems))
+
+
+def _learn_prompts(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
+    """Learn prompts from tight boxes; nothing is published."""
+    from autoweak.loop.learned import Learner, train_learned
+
+    context = _context(arguments, progress)
+    with context.workspace.lock():
+        version = train_learned(Learner.load(context))
+    record = context.workspace.record(version)
+    notes = list(dict.fromkeys(context.notes))
+    data = {"model": version.name, "held_out_gold_dice": record["mean_cv_dice"], "notes": notes}
+    data |= {name: record[name] for name in ("gold", "boxed", "promptable")}
+    row = [version.name, record["gold"], record["boxed"], record["mean_cv_dice"]]
+    text = format_table(["model", "gold", "boxes alone", "Dice on held-out gold"], [row])
+    return Outcome(data, _with_notes(text, notes), tuple(context.problems))
 
 
 def label_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
@@ -100,6 +118,10 @@ def predict_command(arguments: argparse.Namespace, progress: BarProgress) -> Out
         task=workspace.recorded_task(),
         choice=ModelChoice(arguments.model),
         progress=progress,
+        promptable=arguments.promptable,
+        checkpoint=arguments.checkpoint,
+        device=arguments.device,
+        precision=arguments.precision,
     )
     row = [predictions.model, len(predictions.written), len(predictions.empty), str(arguments.out)]
     text = format_table(["model", "masks", "of them empty", "in"], [row])
