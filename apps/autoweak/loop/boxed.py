@@ -77,6 +77,7 @@ def read_boxed(context: Context) -> tuple[Boxed, ...]:
         raise StudiesError(
             f"{studies.root} has {len(found)} images with a readable gold label or with boxes in {BOXES_FILE}, and "
             f"learning prompts needs at least {MINIMUM_IMAGES} (10 to 25 are better): label or box more images."
+            + "".join(f" Not readable: {problem.image_id} ({problem.reason})" for problem in context.problems[:3])
         )
     return tuple(sorted(found, key=lambda item: item.image_id))
 
@@ -94,7 +95,7 @@ def samples_of(item: Boxed, *, model: Promptable, cache: EmbeddingCache, recipe:
         boxes = tuple(
             None
             if found is None
-            else to_grid(found, image_size=embedding.image_size, contract=model.contract, side=recipe.loss.side)
+            else to_grid(found, image_size=embedding.image_size, contract=model.contract, side=recipe.terms.side)
             for found in labels
         )
         samples.append(BoxSample(item.image_id, embedding.key, embedding.features.to(torch.float16), boxes))

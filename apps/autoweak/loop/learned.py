@@ -19,6 +19,7 @@ from autoweak.loop.context import Context
 from autoweak.loop.gold import MINIMUM_GOLD
 from autoweak.loop.masks import mask_of
 from autoweak.progress import each
+from autoweak.training.prompt_recipe import PROMPT_RECIPE, PromptRecipe
 from autoweak.workspace import ModelKind, ModelVersion, Workspace, fingerprint
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from autoweak.promptable import EmbeddingCache, Promptable
     from autoweak.training.learned_model import LearnedModel
     from autoweak.training.prompt_learner import BoxSample
-    from autoweak.training.prompt_recipe import PromptRecipe
 
 # What of a task changes this training.
 _TASK_KEYS = {"labels", "intensity", "plane", "channels", "dimension", "components"}
@@ -42,11 +42,9 @@ class Learner:
     recipe: PromptRecipe
 
     @classmethod
-    def load(cls, context: Context) -> Learner:
+    def load(cls, context: Context, recipe: PromptRecipe = PROMPT_RECIPE) -> Learner:
         """Load the promptable model of a context."""
-        from autoweak.training.prompt_recipe import PROMPT_RECIPE
-
-        return cls(context, *context.load_promptable(), PROMPT_RECIPE)
+        return cls(context, *context.load_promptable(), recipe)
 
 
 def train_learned(learner: Learner) -> ModelVersion:

@@ -5,7 +5,7 @@ Gaillochet, Desrosiers, Lombaert: Automating MedSAM by learning prompts with wea
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from segment_anything import sam_model_registry
@@ -18,9 +18,13 @@ from autoweak.promptable.registry import get_entry
 from autoweak.promptable.small import build_small
 from autoweak.promptable.vit import FastImageEncoder
 
+if TYPE_CHECKING:
+    from autoweak.promptable.model import Promptable
+
 # Channels of the embeddings of all models of the family, and of the prompts of each architecture.
 EMBEDDING_CHANNELS = 256
 _SPARSE_CHANNELS = 64
+_MODULE_OPTIONS = ("num_points", "centre_channels", "pool")
 
 
 class PromptModule(nn.Module):
@@ -116,6 +120,16 @@ class LearnedPromptSegmenter(nn.Module):
             centre_channels=centre_channels,
             pool=pool,
         )
+
+    @classmethod
+    def of(cls, model: Promptable, prompts: LearnedPrompts) -> LearnedPromptSegmenter:
+        """The whole network of a promptable model and the prompts that were learned for it; both are copied."""
+        options = {name: prompts.options[name] for name in ("num_labels", *_MODULE_OPTIONS) if name in prompts.options}
+        whole = cls(promptable=model.name, **options)
+        whole.image_encoder.load_state_dict(model.encoder_state())
+        whole.decoder.load_state_dict(model.frozen_decoder().state_dict())
+        whole.prompts.load_state_dict(prompts.state_dict())
+        return whole
 
     def encode(self, image: Tensor) -> Tensor:
         """Embeddings (N, 256, side, side) of images (N, C, H, W), C 1 or 3, values 0 to 1 (8-bit values / 255)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from autoweak.errors import AutoweakError
 from autoweak.server.datastore import FolderDatastore
-from autoweak.server.errors import NotReadyError
+from autoweak.server.errors import BadRequestError, NotReadyError
 from autoweak.server.infers import LiveInfer, Made
 from autoweak.server.live import Live
 from autoweak.server.trainer import StatsProgress
 from autoweak.studies import Study, StudyImage
+from autoweak.training.prompt_recipe import PROMPT_RECIPE
 from autoweak.workspace import ModelKind, ModelVersion
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ TRAINER, MODEL = "prompt_learner", "medsam_learned"
 STATS_FILE = "prompt_learner.json"
 # MONAI Label cannot take a training out of its queue: while this file is not there, one that begins ends at once.
 ASKED_FILE = "prompt_learner.asked"
+_MOST_EPOCHS = 10000
 # What a viewer's bar is divided into.
 _PARTS = {
     "Fetching images": 0,
@@ -101,6 +104,10 @@ class PromptLearner(TrainTask):
         self._live = live
         self._datastore = datastore
 
+    def config(self) -> dict[str, Any]:
+        """What a viewer offers to change."""
+        return {"max_epochs": PROMPT_RECIPE.epochs}
+
     def stats(self) -> dict[str, Any]:
         """Progress of the last training, as viewers read it; cheap, since `/info` asks for it."""
         try:
@@ -140,24 +147,24 @@ class PromptLearner(TrainTask):
 
     def __call__(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
         """Train; what a user can have done wrong ends the process with one sentence."""
-        del request, datastore
+        del datastore
         if not self._path(ASKED_FILE).exists():
             return {"reason": "stopped before it began"}
         progress = StatsProgress(self._path(STATS_FILE), parts=_PARTS)
         try:
-            return self._train(progress)
+            return self._train(progress, epochs=_epochs(request))
         except AutoweakError as error:
             progress.end(error=str(error))
             # MONAI Label shows the end of this process's output, and its status by the exit code.
             raise SystemExit(str(error)) from None
 
-    def _train(self, progress: StatsProgress) -> dict[str, Any]:
+    def _train(self, progress: StatsProgress, *, epochs: int) -> dict[str, Any]:
         from autoweak.loop.learned import Learner, train_learned
 
         self._datastore.bring_all(progress)
         context = self._live.context(self._datastore.studies(), progress=progress)
         with self._live.workspace.lock():
-            version = train_learned(Learner.load(context))
+            version = train_learned(Learner.load(context, replace(PROMPT_RECIPE, epochs=epochs)))
         record = self._live.workspace.record(version)
         result = {"model": version.name, "gold": record["gold"], "boxed": record["boxed"]}
         result["problems"] = len(context.problems)
@@ -172,3 +179,10 @@ class PromptLearner(TrainTask):
 
     def _path(self, name: str) -> Path:
         return self._live.workspace.root / name
+
+
+def _epochs(request: Mapping[str, Any]) -> int:
+    value = request.get("max_epochs", PROMPT_RECIPE.epochs)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_EPOCHS:
+        raise BadRequestError(f"max_epochs must be a whole number from 1 to {_MOST_EPOCHS}, got {str(value)[:40]!r}.")
+    return value

@@ -8,70 +8,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from autoweak.training.prompt_recipe import BoxTerms
 from autoweak.training.tight_boxes import GridBox
 
 
-@dataclass(frozen=True)
-class BoxLoss:
-    """Weights and bounds; a weight of 0 switches its term off. Defaults are the paper's.
+def box_loss(logits: Tensor, boxes: Sequence[tuple[GridBox, ...] | None], *, terms: BoxTerms) -> Tensor:
+    """The mean of the three terms over the images of which something is known.
 
-    Attributes:
-        emptiness: weight of the cross-entropy outside the boxes.
-        tightness: weight of the bands across the boxes.
-        size: weight of the bounds on the object's size.
-        band: width of a band, in pixels of the square of `side` pixels that the losses see.
-        smallest: least share of the boxes' area that the object fills; `largest`: greatest.
-        steepness: t of the barrier.
-        side: of that square. The paper counts in pixels of its images, 256 to 640 wide; here it is 256 for all, so
-            that a band is 2 % of the image's side whatever the image's size.
+    Args:
+        logits: (N, h, w) of one label in each of N images, at the decoder's size.
+        boxes: of each, in the square of `terms.side` pixels: none where the label is not there, None where nothing is
+            known of it.
+        terms: weights and bounds.
     """
+    known = [index for index, found in enumerate(boxes) if found is not None]
+    if not known:
+        return logits.sum() * 0.0
+    full = functional.interpolate(logits[known, None], size=(terms.side, terms.side), mode="bilinear")[:, 0]
+    return torch.stack([_of_one(one, boxes[index] or (), terms) for one, index in zip(full, known, strict=True)]).mean()
 
-    emptiness: float = 1.0
-    tightness: float = 1e-4
-    size: float = 1e-2
-    band: int = 5
-    smallest: float = 0.5
-    largest: float = 0.9
-    steepness: float = 5.0
-    side: int = 256
 
-    def __call__(self, logits: Tensor, boxes: Sequence[tuple[GridBox, ...] | None]) -> Tensor:
-        """The mean over labels of images of which something is known.
-
-        Args:
-            logits: (N, h, w) of one label in each of N images, at the decoder's size.
-            boxes: of each, in the square of `side` pixels: none where the label is not there, None where nothing is
-                known of it.
-        """
-        known = [index for index, found in enumerate(boxes) if found is not None]
-        if not known:
-            return logits.sum() * 0.0
-        full = functional.interpolate(logits[known, None], size=(self.side, self.side), mode="bilinear")[:, 0]
-        terms = [self.one(image, boxes[index] or ()) for image, index in zip(full, known, strict=True)]
-        return torch.stack(terms).mean()
-
-    def one(self, logits: Tensor, boxes: tuple[GridBox, ...]) -> Tensor:
-        """Loss of one label in one image: logits (side, side) and its boxes."""
-        total = logits.new_zeros(())
-        if self.emptiness:
-            total = total + self.emptiness * emptiness(logits, boxes)
-        if not boxes or not (self.tightness or self.size):
-            return total
-        probability = logits.sigmoid()
-        if self.tightness:
-            lacking = torch.cat([band_deficits(probability, box, width=self.band) for box in boxes])
-            total = total + self.tightness * barrier(lacking, steepness=self.steepness).sum()
-        if self.size:
-            area = int((~outside(boxes, like=logits)).sum())
-            excess = size_excess(probability, area, smallest=self.smallest, largest=self.largest)
-            total = total + self.size * barrier(excess, steepness=self.steepness).sum() / area
+def _of_one(logits: Tensor, boxes: tuple[GridBox, ...], terms: BoxTerms) -> Tensor:
+    """Of one label in one image: logits (side, side) and its boxes."""
+    total = logits.new_zeros(())
+    if terms.emptiness:
+        total = total + terms.emptiness * emptiness(logits, boxes)
+    if not boxes or not (terms.tightness or terms.size):
         return total
+    probability = logits.sigmoid()
+    if terms.tightness:
+        lacking = torch.cat([band_deficits(probability, box, width=terms.band) for box in boxes])
+        total = total + terms.tightness * barrier(lacking, steepness=terms.steepness).sum()
+    if terms.size:
+        inside = ~outside(boxes, like=logits)
+        excess = size_excess(probability, inside, smallest=terms.smallest, largest=terms.largest)
+        total = total + terms.size * barrier(excess, steepness=terms.steepness).sum() / inside.sum()
+    return total
 
 
 def barrier(excess: Tensor, *, steepness: float) -> Tensor:
@@ -86,7 +63,7 @@ def barrier(excess: Tensor, *, steepness: float) -> Tensor:
     edge = -1 / steepness**2
     inside = -torch.log(-excess.clamp(max=edge)) / steepness
     beyond = steepness * (excess - edge) - math.log(-edge) / steepness
-    return torch.where(excess <= edge, inside, beyond)
+    return torch.where(excess < edge, inside, beyond)
 
 
 def outside(boxes: Sequence[GridBox], *, like: Tensor) -> Tensor:
@@ -127,7 +104,17 @@ def _deficits(lines: Tensor, width: int) -> Tensor:
     return functional.pad(1 - lines, (0, count * width - len(lines))).reshape(count, width).sum(1)
 
 
-def size_excess(probability: Tensor, area: int, *, smallest: float, largest: float) -> Tensor:
-    """By how many pixels an object (H, W) is larger and smaller than these shares of `area`; (2,), 0 or less if not."""
-    size = probability.sum()
+def size_excess(probability: Tensor, inside: Tensor, *, smallest: float, largest: float) -> Tensor:
+    """By how many pixels an object is larger and smaller than it may be.
+
+    Args:
+        probability: (H, W) of the object, 0 to 1.
+        inside: (H, W) bool, the pixels of its boxes. Only there the object is counted: over the whole image, a faint
+            object everywhere would do.
+        smallest: least share of those pixels that it fills; `largest`: greatest.
+
+    Returns:
+        (2,): its size less the largest, and the smallest less its size; 0 or less where it is neither.
+    """
+    area, size = inside.sum(), (probability * inside).sum()
     return torch.stack([size - largest * area, smallest * area - size])

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from autoweak.networks.learned_prompt import LearnedPrompts
 from autoweak.promptable.frozen import FrozenDecoder
+from autoweak.promptable.hardware import choose_dtype
+from autoweak.training.box_loss import box_loss
 from autoweak.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from autoweak.training.prompt_recipe import PROMPT_RECIPE, PromptRecipe
 from autoweak.training.seeds import derive_seed
@@ -90,13 +92,17 @@ class _Training:
     ) -> None:
         self._samples, self._decoder, self._seed, self._recipe = samples, decoder.eval(), seed, recipe
         self._device = decoder.position.device
+        self._dtype = choose_dtype(recipe.precision, self._device)
         torch.manual_seed(derive_seed(seed, "prompts"))
         self.prompts = build_prompts(decoder, num_labels=num_labels, recipe=recipe).to(self._device)
+        self.prompts = self.prompts.to(memory_format=torch.channels_last)
         self._optimizer = torch.optim.Adam(
             self.prompts.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
         self._history: list[dict[str, float]] = []
-        self._fingerprint = _fingerprint(samples, num_labels=num_labels, seed=seed, recipe=recipe)
+        self._fingerprint = _fingerprint(
+            samples, num_labels=num_labels, seed=seed, recipe=recipe, precision=str(self._dtype)
+        )
 
     def run(self, *, path: Path | None, progress: Progress | None, on_epoch: Callable[[int], None] | None) -> None:
         """Run the epochs that are not done yet."""
@@ -122,10 +128,12 @@ class _Training:
         return float(np.mean(losses))
 
     def _step(self, batch: Sequence[BoxSample]) -> float:
-        features = torch.stack([sample.features for sample in batch]).to(self._device).float()
-        logits = self.prompts(features, self._decoder)
+        features = torch.stack([sample.features for sample in batch]).to(self._device, torch.float32)
+        # The paper trains in half precision; bfloat16 needs no scaling of the loss.
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
+            logits = self.prompts(features.to(memory_format=torch.channels_last), self._decoder).float()
         terms = [
-            self._recipe.loss(logits[:, label], [sample.boxes[label] for sample in batch])
+            box_loss(logits[:, label], [sample.boxes[label] for sample in batch], terms=self._recipe.terms)
             for label in range(logits.shape[1])
         ]
         loss = torch.stack(terms).sum()
@@ -167,13 +175,16 @@ def drawn(samples: Sequence[BoxSample], *, seed: int, recipe: PromptRecipe) -> l
     return [int(index) for index in random.permutation(chosen)]
 
 
-def _fingerprint(samples: Sequence[BoxSample], *, num_labels: int, seed: int, recipe: PromptRecipe) -> str:
+def _fingerprint(
+    samples: Sequence[BoxSample], *, num_labels: int, seed: int, recipe: PromptRecipe, precision: str
+) -> str:
     """A hash of all that the weights depend on; the keys of the embeddings stand for images and promptable model."""
     content = [
         [[sample.image_id, sample.key, _plain(sample)] for sample in samples],
         num_labels,
         seed,
         asdict(recipe),
+        precision,
         torch.__version__,
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,10 +1,33 @@
-"""How learned prompts are trained; the paper's values, where it has them."""
+"""How learned prompts are trained; importing it loads no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from autoweak.training.box_loss import BoxLoss
+
+@dataclass(frozen=True)
+class BoxTerms:
+    """The three terms of the loss; a weight of 0 switches one off.
+
+    Attributes:
+        emptiness: weight of the cross-entropy outside the boxes.
+        tightness: weight of the bands across the boxes.
+        size: weight of the bounds on the object's size.
+        band: width of a band, in pixels of the square of `side` pixels that the losses see.
+        smallest: least share of the boxes' area that the object fills; `largest`: greatest.
+        steepness: t of the barrier.
+        side: of that square. The paper counts in pixels of its images, 256 to 640 wide; here it is 256 for all, so
+            that a band is 2 % of the image's side whatever the image's size.
+    """
+
+    emptiness: float = 1.0
+    tightness: float = 1e-4
+    size: float = 1e-2
+    band: int = 5
+    smallest: float = 0.5
+    largest: float = 0.9
+    steepness: float = 5.0
+    side: int = 256
 
 
 @dataclass(frozen=True)
@@ -12,7 +35,7 @@ class PromptRecipe:
     """Recipe of Gaillochet et al. (MedAGI 2024).
 
     Attributes:
-        loss: the three terms.
+        terms: of the loss.
         epochs: how many.
         drop: share of the epochs after which the learning rate falls to a tenth.
         batch_size: embeddings a step.
@@ -20,10 +43,11 @@ class PromptRecipe:
         most: slices of an epoch at most; where there are more, as in volumes, each epoch draws some.
         foreground: share of the drawn ones that show a label.
         num_points: see `PromptModule`; likewise `centre_channels` and `pool`.
+        precision: of the matrix products, "auto", "float32" or "bfloat16"; see `autoweak.promptable.hardware`.
         checkpoint_seconds: at least this long between two checkpoints.
     """
 
-    loss: BoxLoss = field(default_factory=BoxLoss)
+    terms: BoxTerms = field(default_factory=BoxTerms)
     epochs: int = 100
     drop: float = 0.5
     batch_size: int = 4
@@ -34,6 +58,7 @@ class PromptRecipe:
     num_points: int = 1
     centre_channels: int = 128
     pool: int = 8
+    precision: str = "auto"
     checkpoint_seconds: float = 5.0
 
 
