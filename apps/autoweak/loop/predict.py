@@ -74,7 +74,7 @@ def predict(
         WorkspaceError: when there is no such model.
         CheckpointError: when its files are damaged, or its promptable model is not here.
     """
-    _check_out(out)
+    check_out(out)
     version = workspace.choose(choice)
     studies = list_images(images)
     progress = progress or NoProgress()
@@ -94,7 +94,12 @@ def _load(version: ModelVersion, workspace: Workspace, promptable: dict[str, Any
     return load_predictor(version, workspace, **promptable)
 
 
-def _check_out(out: Path) -> None:
+def check_out(out: Path) -> None:
+    """Keep predictions away from labels.
+
+    Raises:
+        StudiesError: `out` is a label folder of studies.
+    """
     resolved = out.resolve()
     if resolved.name in _LABEL_FOLDERS and resolved.parent.name == "labels":
         raise StudiesError(
