@@ -137,9 +137,9 @@ def _add_export(commands: Any) -> None:
     _add_studies(command)
     command.add_argument(
         "--model",
-        choices=["coarse", "retrained", "final", "weak"],
+        choices=["coarse", "retrained", "final", "weak", "learned"],
         default="final",
-        help="a trained model, or weak: coarse model, prompt policy and promptable model in one (final)",
+        help="a trained model; weak: coarse model, prompt policy and promptable model in one; learned prompts (final)",
     )
     command.add_argument("--out", type=Path, required=True, help="folder of the bundle; its name is the bundle's")
     command.add_argument("--policy", help="of weak: prompt policy instead of the task's")

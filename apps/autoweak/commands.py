@@ -118,10 +118,7 @@ def predict_command(arguments: argparse.Namespace, progress: BarProgress) -> Out
         task=workspace.recorded_task(),
         choice=ModelChoice(arguments.model),
         progress=progress,
-        promptable=arguments.promptable,
-        checkpoint=arguments.checkpoint,
-        device=arguments.device,
-        precision=arguments.precision,
+        **_promptable(arguments),
     )
     row = [predictions.model, len(predictions.written), len(predictions.empty), str(arguments.out)]
     text = format_table(["model", "masks", "of them empty", "in"], [row])
@@ -148,13 +145,15 @@ def evaluate_command(arguments: argparse.Namespace, progress: BarProgress) -> Ou
 
 def export_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
     """Turn a trained model, or the way to the weak labels, into a MONAI bundle."""
-    from autoweak.bundle.export import ExportChoice, check_target, export, trained_source, weak_source
+    from autoweak.bundle.export import ExportChoice, check_target, export, learned_source, trained_source, weak_source
 
     check_target(arguments.out)
     workspace = Workspace.existing(arguments.studies)
     choice = ExportChoice(arguments.model)
     if choice is ExportChoice.WEAK:
         source = weak_source(_context(arguments, progress))
+    elif choice is ExportChoice.LEARNED:
+        source = learned_source(workspace, **_promptable(arguments))
     else:
         source = trained_source(workspace, ModelChoice(choice.value))
     exported = export(source, arguments.out)
@@ -319,6 +318,11 @@ def _context(arguments: argparse.Namespace, progress: BarProgress) -> Context:
         policy_name=getattr(arguments, "policy", None),
         progress=progress,
     )
+
+
+def _promptable(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options that say which promptable model, with which weights, where."""
+    return {name: getattr(arguments, name) for name in ("promptable", "checkpoint", "device", "precision")}
 
 
 def _task(name: str | None, studies: Path) -> Task:

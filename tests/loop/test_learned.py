@@ -111,7 +111,7 @@ def test_too_few_images_is_one_sentence(studies: Path, task: Task) -> None:
     for number in range(3):
         (studies / "labels" / "final" / f"disc{number}.png").unlink()
 
-    with pytest.raises(StudiesError, match="has 3 images with a readable gold label or with boxes in boxes.csv"):
+    with pytest.raises(StudiesError, match=r"has 3 images with a readable gold label or with boxes in boxes\.csv"):
         train(studies, task)
 
 

@@ -163,7 +163,9 @@ def test_each_term_can_be_switched_off_and_counts_by_its_weight(term: str) -> No
 
     assert float(box_loss(logits, [(box,)], terms=nothing)) == 0
     assert float(box_loss(logits, [(box,)], terms=one)) != 0
-    assert float(box_loss(logits, [(box,)], terms=two)) == pytest.approx(2 * float(box_loss(logits, [(box,)], terms=one)))
+    assert float(box_loss(logits, [(box,)], terms=two)) == pytest.approx(
+        2 * float(box_loss(logits, [(box,)], terms=one))
+    )
 
 
 def test_several_boxes_are_empty_between_and_tight_each() -> None:

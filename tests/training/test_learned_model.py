@@ -30,9 +30,7 @@ def learned(promptable: Promptable, task: Task) -> LearnedModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         prompts = build_prompts(promptable.frozen_decoder(), num_labels=1)
-    card = describe(
-        task=task, model=promptable, options=prompts.options, cv_dice={"image-1": 0.5}, images=4, seed=3
-    )
+    card = describe(task=task, model=promptable, options=prompts.options, cv_dice={"image-1": 0.5}, images=4, seed=3)
     return LearnedModel(prompts, card)
 
 

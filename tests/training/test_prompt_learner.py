@@ -102,9 +102,7 @@ def test_a_checkpoint_of_other_boxes_is_ignored(
 
 def test_another_seed_gives_other_weights(samples: list[BoxSample], decoder: FrozenDecoder) -> None:
     short = replace(RECIPE, epochs=1)
-    one, other = (
-        train_prompts(samples, decoder=decoder, num_labels=1, seed=seed, recipe=short) for seed in (1, 2)
-    )
+    one, other = (train_prompts(samples, decoder=decoder, num_labels=1, seed=seed, recipe=short) for seed in (1, 2))
 
     assert not same(one, other)
 

@@ -58,7 +58,9 @@ def test_a_box_stays_in_the_square_and_keeps_its_place(contract: PreprocessingCo
 
     assert 0 <= found.top < found.bottom <= 256
     assert 0 <= found.left < found.right <= 256
-    factor = contracts.scale_boxes(torch.tensor([[width, height, 0.0, 0.0]]), SAM_CONTRACT, image_size=(height, width), size=256)
+    factor = contracts.scale_boxes(
+        torch.tensor([[width, height, 0.0, 0.0]]), SAM_CONTRACT, image_size=(height, width), size=256
+    )
     across, down = (float(factor[0, 0]), float(factor[0, 1])) if contract is SAM_CONTRACT else (256, 256)
     assert found.left == pytest.approx(x0 / width * across, abs=1.5)
     assert found.bottom == pytest.approx((box.y1 + 1) / height * down, abs=1.5)

@@ -12,6 +12,7 @@ from segment_anything import sam_model_registry
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autoweak.networks.strict import StrictModule
 from autoweak.promptable import contracts
 from autoweak.promptable.frozen import FrozenDecoder
 from autoweak.promptable.registry import get_entry
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 # Channels of the embeddings of all models of the family, and of the prompts of each architecture.
 EMBEDDING_CHANNELS = 256
 _SPARSE_CHANNELS = 64
+_SLICES = 8  # at a time, where nothing is learned
 _MODULE_OPTIONS = ("num_points", "centre_channels", "pool")
 
 
@@ -90,7 +92,7 @@ class LearnedPrompts(nn.Module):
         return torch.stack([decoder(features, *module(features)) for module in self.modules_of_labels], 1)
 
 
-class LearnedPromptSegmenter(nn.Module):
+class LearnedPromptSegmenter(StrictModule):
     """Image in, logits out: promptable model with its preprocessing, and the learned prompts, as one network.
 
     Only the prompts are trained; the weights of the promptable model are part of the state dict, so that one file is
@@ -100,12 +102,17 @@ class LearnedPromptSegmenter(nn.Module):
         promptable: name of the promptable model, as the registry has it.
         num_labels: how many labels, K.
         num_points: see `PromptModule`; likewise `centre_channels` and `pool`.
+
+    Attributes:
+        options: all of these, to build the same again.
     """
 
     def __init__(
         self, *, promptable: str, num_labels: int, num_points: int = 1, centre_channels: int = 128, pool: int = 8
     ) -> None:
         super().__init__()
+        modules = {"num_points": num_points, "centre_channels": centre_channels, "pool": pool}
+        self.options = {"promptable": promptable, "num_labels": num_labels, **modules}
         entry = get_entry(promptable)
         self.contract = entry.contract
         parts = _build(entry.architecture)
@@ -113,12 +120,7 @@ class LearnedPromptSegmenter(nn.Module):
         self.image_encoder = parts.image_encoder.requires_grad_(False)
         self.decoder = FrozenDecoder(parts.mask_decoder, parts.prompt_encoder.get_dense_pe())
         self.prompts = LearnedPrompts(
-            num_labels=num_labels,
-            side=self.decoder.grid[0],
-            width=self.decoder.width,
-            num_points=num_points,
-            centre_channels=centre_channels,
-            pool=pool,
+            num_labels=num_labels, side=self.decoder.grid[0], width=self.decoder.width, **modules
         )
 
     @classmethod
@@ -147,6 +149,12 @@ class LearnedPromptSegmenter(nn.Module):
         Returns:
             (N, K, H, W) float32 logits, above 0 on the label.
         """
+        if not self.training:
+            # All slices of a volume may come at once.
+            return torch.cat([self._segment(image[at : at + _SLICES]) for at in range(0, len(image), _SLICES)])
+        return self._segment(image)
+
+    def _segment(self, image: Tensor) -> Tensor:
         low_res = self.prompts(self.encode(image), self.decoder)
         height, width = image.shape[-2:]
         full = contracts.restore(low_res.flatten(0, 1), self.contract, image_size=(height, width), size=self.size)
