@@ -143,8 +143,20 @@ def test_of_many_slices_each_epoch_sees_some_and_most_of_them_show_something() -
 
     order = drawn(slices, seed=1, recipe=recipe)
 
-    assert len(order) == len(set(order)) == 8
-    assert sum(index < 10 for index in order) == 6
-    assert order == drawn(slices, seed=1, recipe=recipe)
-    assert order != drawn(slices, seed=2, recipe=recipe)
-    assert sorted(drawn(slices[:5], seed=1, recipe=recipe)) == list(range(5))
+    keys = [one.key for one in order]
+    assert len(set(keys)) == 8
+    assert sum(any(one.boxes) for one in order) == 6
+    assert keys == [one.key for one in drawn(slices, seed=1, recipe=recipe)]
+    assert keys != [one.key for one in drawn(slices, seed=2, recipe=recipe)]
+    assert {one.key for one in drawn(slices[:5], seed=1, recipe=recipe)} == {f"key-{n}" for n in range(5)}
+
+
+def test_each_epoch_takes_a_slice_or_its_mirror_image() -> None:
+    mirror = sample(99)
+    slices = [replace(sample(number), mirrored=(mirror,)) for number in range(20)]
+
+    epochs = [drawn(slices, seed=epoch, recipe=RECIPE) for epoch in range(5)]
+
+    assert all(len(epoch) == 20 for epoch in epochs)
+    taken = sum(one is mirror for epoch in epochs for one in epoch)
+    assert 30 < taken < 70

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from autoweak.promptable import contracts
 from autoweak.promptable.registry import MEDSAM_CONTRACT, SAM_CONTRACT, SMALL_CONTRACT, PreprocessingContract
 from autoweak.studies.boxes import PixelBox
-from autoweak.training.tight_boxes import GridBox, boxes_of_mask, to_grid
+from autoweak.tasks import Mirror
+from autoweak.training.tight_boxes import GridBox, boxes_of_mask, mirror_boxes, to_grid
 
+QUICK = settings(max_examples=50, deadline=None)
 masks = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
 
+@QUICK
 @given(masks)
 def test_a_class_box_is_touched_on_all_sides_and_holds_everything(mask: np.ndarray) -> None:
     boxes = boxes_of_mask(mask, components=False)
@@ -28,6 +29,7 @@ def test_a_class_box_is_touched_on_all_sides_and_holds_everything(mask: np.ndarr
         assert all(edge.any() for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1]))
 
 
+@QUICK
 @given(masks)
 def test_boxes_of_components_hold_everything_and_are_one_each(mask: np.ndarray) -> None:
     boxes = boxes_of_mask(mask, components=True)
@@ -58,12 +60,21 @@ def test_a_box_stays_in_the_square_and_keeps_its_place(contract: PreprocessingCo
 
     assert 0 <= found.top < found.bottom <= 256
     assert 0 <= found.left < found.right <= 256
-    factor = contracts.scale_boxes(
-        torch.tensor([[width, height, 0.0, 0.0]]), SAM_CONTRACT, image_size=(height, width), size=256
-    )
-    across, down = (float(factor[0, 0]), float(factor[0, 1])) if contract is SAM_CONTRACT else (256, 256)
+    longest = max(height, width)
+    across, down = (256 * width / longest, 256 * height / longest) if contract is SAM_CONTRACT else (256, 256)
     assert found.left == pytest.approx(x0 / width * across, abs=1.5)
     assert found.bottom == pytest.approx((box.y1 + 1) / height * down, abs=1.5)
+
+
+@QUICK
+@pytest.mark.parametrize("way", list(Mirror))
+@given(mask=masks)
+def test_mirrored_boxes_are_those_of_the_mirrored_mask(way: Mirror, mask: np.ndarray) -> None:
+    flipped = np.flip(mask, axis=1 if way is Mirror.HORIZONTAL else 0)
+
+    found = mirror_boxes(boxes_of_mask(mask, components=False), image_size=mask.shape, way=way)
+
+    assert found == boxes_of_mask(flipped, components=False)
 
 
 def test_a_box_over_the_whole_image_fills_the_square() -> None:

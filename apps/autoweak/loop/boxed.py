@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold, read_gold
 from autoweak.progress import each
 from autoweak.studies.boxes import BOXES_FILE, GivenBox, PixelBox, check_inside, read_boxes
+from autoweak.tasks import Mirror
 
 if TYPE_CHECKING:
     from autoweak.promptable import EmbeddingCache, Promptable
@@ -82,24 +83,47 @@ def read_boxed(context: Context) -> tuple[Boxed, ...]:
     return tuple(sorted(found, key=lambda item: item.image_id))
 
 
-def samples_of(item: Boxed, *, model: Promptable, cache: EmbeddingCache, recipe: PromptRecipe) -> tuple[BoxSample, ...]:
-    """The slices of an image as training samples, encoded now or found in the cache."""
+def samples_of(
+    item: Boxed, *, model: Promptable, cache: EmbeddingCache, recipe: PromptRecipe, mirror: Sequence[Mirror] = ()
+) -> tuple[BoxSample, ...]:
+    """The slices of an image as training samples, encoded now or found in the cache, with their mirror images."""
+
+    def one(number: int, labels: SliceBoxes, way: Mirror | None) -> BoxSample:
+        return _sample(item, number, labels, way, model=model, cache=cache, side=recipe.terms.side)
+
+    return tuple(
+        replace(one(number, labels, None), mirrored=tuple(one(number, labels, way) for way in mirror))
+        for number, labels in sorted(item.slices.items())
+    )
+
+
+def _sample(
+    item: Boxed,
+    number: int,
+    labels: SliceBoxes,
+    way: Mirror | None,
+    *,
+    model: Promptable,
+    cache: EmbeddingCache,
+    side: int,
+) -> BoxSample:
     import torch
 
     from autoweak.training.prompt_learner import BoxSample
-    from autoweak.training.tight_boxes import to_grid
+    from autoweak.training.tight_boxes import mirror_boxes, to_grid
 
-    samples = []
-    for number, labels in sorted(item.slices.items()):
-        embedding = cache.get(model, item.view[number])
-        boxes = tuple(
-            None
-            if found is None
-            else to_grid(found, image_size=embedding.image_size, contract=model.contract, side=recipe.terms.side)
-            for found in labels
-        )
-        samples.append(BoxSample(item.image_id, embedding.key, embedding.features.to(torch.float16), boxes))
-    return tuple(samples)
+    pixels = item.view[number]
+    if way is not None:
+        pixels = np.ascontiguousarray(np.flip(pixels, axis=1 if way is Mirror.HORIZONTAL else 0))
+    embedding = cache.get(model, pixels)
+    size = embedding.image_size
+    seen = (
+        found if found is None or way is None else mirror_boxes(found, image_size=size, way=way) for found in labels
+    )
+    boxes = tuple(
+        None if found is None else to_grid(found, image_size=size, contract=model.contract, side=side) for found in seen
+    )
+    return BoxSample(item.image_id, embedding.key, embedding.features.to(torch.float16), boxes)
 
 
 def boxes_of_labels(mask: npt.NDArray[Any], task: Task) -> SliceBoxes:

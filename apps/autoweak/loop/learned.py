@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from autoweak.training.prompt_learner import BoxSample
 
 # What of a task changes this training.
-_TASK_KEYS = {"labels", "intensity", "plane", "channels", "dimension", "components"}
+_TASK_KEYS = {"labels", "intensity", "plane", "channels", "dimension", "components", "mirror"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,9 @@ def _fit(learner: Learner, items: tuple[Boxed, ...], folds: Sequence[Sequence[st
     context, workspace = learner.context, learner.context.workspace
     context.progress.stage("Encoding images")
     samples = {
-        item.image_id: samples_of(item, model=learner.model, cache=learner.cache, recipe=learner.recipe)
+        item.image_id: samples_of(
+            item, model=learner.model, cache=learner.cache, recipe=learner.recipe, mirror=context.task.mirror
+        )
         for item in each(items, context.progress)
     }
     context.progress.stage("Learning prompts")

@@ -34,12 +34,14 @@ class BoxSample:
         key: names the embedding: image content, contract and weights.
         features: (256, h, w) float16.
         boxes: for each label, in the square of the losses: none where it is not there, None where nothing is known.
+        mirrored: the same slice mirrored, where that leaves the labels true; each epoch takes one or the other.
     """
 
     image_id: str
     key: str
     features: Tensor
     boxes: tuple[tuple[GridBox, ...] | None, ...]
+    mirrored: tuple[BoxSample, ...] = ()
 
 
 def build_prompts(decoder: FrozenDecoder, *, num_labels: int, recipe: PromptRecipe = PROMPT_RECIPE) -> LearnedPrompts:
@@ -122,10 +124,9 @@ class _Training:
         fallen = epoch > self._recipe.drop * self._recipe.epochs
         for group in self._optimizer.param_groups:
             group["lr"] = self._recipe.learning_rate * (0.1 if fallen else 1.0)
-        order = drawn(self._samples, seed=derive_seed(self._seed, epoch, "order"), recipe=self._recipe)
+        chosen = drawn(self._samples, seed=derive_seed(self._seed, epoch, "order"), recipe=self._recipe)
         size = self._recipe.batch_size
-        losses = [self._step([self._samples[i] for i in order[at : at + size]]) for at in range(0, len(order), size)]
-        return float(np.mean(losses))
+        return float(np.mean([self._step(chosen[at : at + size]) for at in range(0, len(chosen), size)]))
 
     def _step(self, batch: Sequence[BoxSample]) -> float:
         features = torch.stack([sample.features for sample in batch]).to(self._device, torch.float32)
@@ -163,9 +164,14 @@ class _Training:
         write_checkpoint(path, state)
 
 
-def drawn(samples: Sequence[BoxSample], *, seed: int, recipe: PromptRecipe) -> list[int]:
-    """Which samples an epoch sees, in what order: all, or of many as many as the recipe allows, drawn by the seed."""
+def drawn(samples: Sequence[BoxSample], *, seed: int, recipe: PromptRecipe) -> list[BoxSample]:
+    """What an epoch sees, in its order: all samples or as many as the recipe allows, each as it is or mirrored."""
     random = np.random.default_rng(seed)
+    ways = [(samples[index], *samples[index].mirrored) for index in _chosen(samples, random, recipe)]
+    return [several[int(random.integers(len(several)))] for several in ways]
+
+
+def _chosen(samples: Sequence[BoxSample], random: np.random.Generator, recipe: PromptRecipe) -> list[int]:
     if len(samples) <= recipe.most:
         return [int(index) for index in random.permutation(len(samples))]
     shown = [index for index, sample in enumerate(samples) if any(sample.boxes)]
@@ -180,7 +186,7 @@ def _fingerprint(
 ) -> str:
     """A hash of all that the weights depend on; the keys of the embeddings stand for images and promptable model."""
     content = [
-        [[sample.image_id, sample.key, _plain(sample)] for sample in samples],
+        [[sample.image_id, sample.key, _plain(sample)] for one in samples for sample in (one, *one.mirrored)],
         num_labels,
         seed,
         asdict(recipe),

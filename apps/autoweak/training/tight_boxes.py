@@ -13,6 +13,7 @@ from scipy import ndimage
 from autoweak.promptable.registry import PreprocessingContract, Resize
 from autoweak.prompts.box import tight_box
 from autoweak.studies.boxes import PixelBox
+from autoweak.tasks import Mirror
 
 _EIGHT = np.ones((3, 3), dtype=bool)
 
@@ -53,6 +54,14 @@ def boxes_of_mask(mask: NDArray[np.bool_], *, components: bool) -> tuple[PixelBo
 def _pixel_box(mask: NDArray[np.bool_]) -> PixelBox:
     x0, y0, x1, y1 = (int(value) for value in tight_box(mask))
     return PixelBox(x0, y0, x1, y1)
+
+
+def mirror_boxes(boxes: Sequence[PixelBox], *, image_size: tuple[int, int], way: Mirror) -> tuple[PixelBox, ...]:
+    """Where boxes lie in the mirrored image (H, W)."""
+    height, width = image_size
+    if way is Mirror.HORIZONTAL:
+        return tuple(PixelBox(width - 1 - box.x1, box.y0, width - 1 - box.x0, box.y1) for box in boxes)
+    return tuple(PixelBox(box.x0, height - 1 - box.y1, box.x1, height - 1 - box.y0) for box in boxes)
 
 
 def to_grid(
