@@ -21,8 +21,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from measure_loop import SOURCES, Source, copy_pairs, labels_of
-
 from autoweak.experiments.metrics import score_image
 from autoweak.loop.context import Context, view_of
 from autoweak.loop.learned import Learner, load_predictor, train_learned
@@ -30,6 +28,7 @@ from autoweak.loop.masks import mask_of
 from autoweak.studies import image_id_of, list_images, read_image, read_label
 from autoweak.tasks import Task, load_task
 from autoweak.training.prompt_recipe import PROMPT_RECIPE, PromptRecipe
+from measure_loop import SOURCES, Source, copy_pairs, labels_of
 
 _TERMS = PROMPT_RECIPE.terms
 RECIPES: dict[str, PromptRecipe] = {
@@ -99,7 +98,7 @@ def scores(predictor: Any, task: Task, folder: Path) -> Iterator[dict[str, Any]]
         image = read_image(study.path, plane=task.plane)
         label = read_label(truth[study.image_id], image=image, task=task).mask
         mask = mask_of(predictor.predict(view_of(image, task)), task)
-        score = score_image(mask, label, labels=tuple(task.labels.values()), spacing=(1.0, 1.0, 1.0))
+        score = score_image(mask, label, labels=tuple(task.labels.values()), hausdorff=True)
         distances = [one.hd95 for one in score.labels if one.hd95 is not None]
         yield {
             "shown": bool(label.any()),
