@@ -26,7 +26,7 @@ from autoweak.tasks import Task
 from autoweak.training.prompt_recipe import BoxTerms, PromptRecipe
 from autoweak.workspace import ModelChoice, ModelKind, ModelVersion
 
-RECIPE = PromptRecipe(epochs=2, centre_channels=8, pool=16, terms=BoxTerms(side=64))
+RECIPE = PromptRecipe(epochs=2, modules={"num_points": 1, "centre_channels": 8, "pool": 16}, terms=BoxTerms(side=64))
 HEAD = "image_id,label,x0,y0,x1,y1\n"
 
 

@@ -15,7 +15,8 @@ from autoweak.training.prompt_learner import BoxSample, drawn, train_prompts
 from autoweak.training.prompt_recipe import BoxTerms, PromptRecipe
 from autoweak.training.tight_boxes import GridBox
 
-RECIPE = PromptRecipe(epochs=3, centre_channels=16, pool=16, terms=BoxTerms(side=64), checkpoint_seconds=0.0)
+MODULES = {"num_points": 1, "centre_channels": 16, "pool": 16}
+RECIPE = PromptRecipe(epochs=3, modules=MODULES, terms=BoxTerms(side=64), checkpoint_seconds=0.0)
 
 
 class KilledError(Exception):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EMBEDDING_CHANNELS = 256
 _SPARSE_CHANNELS = 64
 _SLICES = 8  # at a time, where nothing is learned
-_MODULE_OPTIONS = ("num_points", "centre_channels", "pool")
+MODULE_OPTIONS = ("num_points", "centre_channels", "pool")
 
 
 class PromptModule(nn.Module):
@@ -126,7 +126,7 @@ class LearnedPromptSegmenter(StrictModule):
     @classmethod
     def of(cls, model: Promptable, prompts: LearnedPrompts) -> LearnedPromptSegmenter:
         """The whole network of a promptable model and the prompts that were learned for it; both are copied."""
-        options = {name: prompts.options[name] for name in ("num_labels", *_MODULE_OPTIONS) if name in prompts.options}
+        options = {name: prompts.options[name] for name in ("num_labels", *MODULE_OPTIONS) if name in prompts.options}
         whole = cls(promptable=model.name, **options)
         whole.image_encoder.load_state_dict(model.encoder_state())
         whole.decoder.load_state_dict(model.frozen_decoder().state_dict())

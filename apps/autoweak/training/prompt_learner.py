@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoweak.networks.learned_prompt import LearnedPrompts
+from autoweak.networks.definition import bundle_definition
+from autoweak.networks.learned_prompt import MODULE_OPTIONS, LearnedPrompts
 from autoweak.promptable.frozen import FrozenDecoder
 from autoweak.promptable.hardware import choose_dtype
 from autoweak.training.box_loss import box_loss
@@ -22,6 +23,7 @@ from autoweak.training.prompt_recipe import PROMPT_RECIPE, PromptRecipe
 from autoweak.training.seeds import derive_seed
 from autoweak.training.tight_boxes import GridBox
 
+BUNDLE = "medsam_learned_prompt"
 Progress = Callable[[int, int, str], None]
 
 
@@ -45,15 +47,12 @@ class BoxSample:
 
 
 def build_prompts(decoder: FrozenDecoder, *, num_labels: int, recipe: PromptRecipe = PROMPT_RECIPE) -> LearnedPrompts:
-    """Prompt modules with random weights that fit a decoder."""
-    return LearnedPrompts(
-        num_labels=num_labels,
-        side=decoder.grid[0],
-        width=decoder.width,
-        num_points=recipe.num_points,
-        centre_channels=recipe.centre_channels,
-        pool=recipe.pool,
-    )
+    """Prompt modules with random weights that fit a decoder, as the bundle defines them or the recipe says."""
+    modules = recipe.modules
+    if modules is None:
+        definition = bundle_definition(BUNDLE)
+        modules = {name: int(definition[name]) for name in MODULE_OPTIONS}
+    return LearnedPrompts(num_labels=num_labels, side=decoder.grid[0], width=decoder.width, **modules)
 
 
 def train_prompts(
@@ -103,7 +102,7 @@ class _Training:
         )
         self._history: list[dict[str, float]] = []
         self._fingerprint = _fingerprint(
-            samples, num_labels=num_labels, seed=seed, recipe=recipe, precision=str(self._dtype)
+            samples, options=self.prompts.options, seed=seed, recipe=recipe, precision=str(self._dtype)
         )
 
     def run(self, *, path: Path | None, progress: Progress | None, on_epoch: Callable[[int], None] | None) -> None:
@@ -182,12 +181,12 @@ def _chosen(samples: Sequence[BoxSample], random: np.random.Generator, recipe: P
 
 
 def _fingerprint(
-    samples: Sequence[BoxSample], *, num_labels: int, seed: int, recipe: PromptRecipe, precision: str
+    samples: Sequence[BoxSample], *, options: Mapping[str, int], seed: int, recipe: PromptRecipe, precision: str
 ) -> str:
     """A hash of all that the weights depend on; the keys of the embeddings stand for images and promptable model."""
     content = [
         [[sample.image_id, sample.key, _plain(sample)] for one in samples for sample in (one, *one.mirrored)],
-        num_labels,
+        options,
         seed,
         asdict(recipe),
         precision,

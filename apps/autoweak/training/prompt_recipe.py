@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -45,7 +46,7 @@ class PromptRecipe:
         learning_rate: of Adam at the beginning; `weight_decay`: of Adam.
         most: slices of an epoch at most; where there are more, as in volumes, each epoch draws some.
         foreground: share of the drawn ones that show a label.
-        num_points: see `PromptModule`; likewise `centre_channels` and `pool`.
+        modules: num_points, centre_channels and pool of `PromptModule`; None takes those of the bundle's `network_def`.
         precision: of the matrix products, "auto", "float32" or "bfloat16"; see `autoweak.promptable.hardware`.
         checkpoint_seconds: at least this long between two checkpoints.
     """
@@ -58,9 +59,7 @@ class PromptRecipe:
     weight_decay: float = 1e-4
     most: int = 64
     foreground: float = 0.75
-    num_points: int = 1
-    centre_channels: int = 128
-    pool: int = 8
+    modules: Mapping[str, int] | None = None
     precision: str = "auto"
     checkpoint_seconds: float = 5.0
 
