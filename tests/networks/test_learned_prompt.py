@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from segment_anything import sam_model_registry
 from segment_anything.modeling import MaskDecoder, TwoWayTransformer
 
 from autoweak.networks.definition import bundle_definition, network_from
 from autoweak.networks.learned_prompt import LearnedPrompts, LearnedPromptSegmenter, PromptModule
 from autoweak.promptable import EmbeddingCache, load_promptable
 from autoweak.promptable.frozen import FrozenDecoder
+from autoweak.promptable.model import Promptable
+from autoweak.promptable.registry import MEDSAM_CONTRACT
 from autoweak.training.learned_model import probabilities
 from autoweak.training.prompt_learner import build_prompts
 
@@ -98,3 +101,22 @@ def test_a_batch_gives_what_its_images_give_alone() -> None:
 
     assert together.shape == (3, 2, 40, 50)
     assert torch.allclose(together, alone, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_segmenter_of_medsams_architecture_gives_what_model_and_prompts_give() -> None:
+    torch.manual_seed(0)
+    parts = sam_model_registry["vit_b"](checkpoint=None)
+    model = Promptable(
+        parts, name="medsam", sha256="0" * 64, contract=MEDSAM_CONTRACT, device="cpu", precision="float32"
+    )
+    decoder = model.frozen_decoder()
+    prompts = build_prompts(decoder, num_labels=1)
+    view = np.random.default_rng(0).integers(0, 256, (1, 60, 90, 1), dtype=np.uint8)
+
+    with torch.no_grad():
+        found = LearnedPromptSegmenter.of(model, prompts).eval()(torch.from_numpy(view).permute(0, 3, 1, 2) / 255.0)
+
+    assert count(prompts) == 2_433_984
+    expected = probabilities(prompts, decoder, model.encode(view[0]), model=model)
+    np.testing.assert_allclose(found.sigmoid().numpy()[0], expected, atol=1e-4)
