@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     for name, text in (
         ("run", "train coarse, make weak labels, retrain, report: everything"),
-        ("train", "train a model: coarse (gold labels) or retrained (gold + weak labels)"),
+        ("train", "train a model: coarse (gold labels), retrained (gold + weak labels), or learned prompts (boxes)"),
         ("label", "make weak labels with the newest coarse model"),
     ):
         command = _add(commands, name, text)
@@ -58,7 +58,10 @@ def build_parser() -> argparse.ArgumentParser:
         _add_promptable(command)
         if name == "train":
             command.add_argument(
-                "--model", choices=["coarse", "retrained"], default="coarse", help="which model to train (coarse)"
+                "--model",
+                choices=["coarse", "retrained", "learned"],
+                default="coarse",
+                help="which model to train (coarse); learned needs tight boxes only, from gold labels or boxes.csv",
             )
     _add_predict(commands)
     _add_evaluate(commands)
@@ -113,8 +116,9 @@ def _add_predict(commands: Any) -> None:
     command.add_argument("images", type=Path, help="studies, a folder of images, or one image")
     command.add_argument("--workspace", type=Path, help="where the models are (default: the studies' own)")
     command.add_argument(
-        "--model", choices=["coarse", "retrained", "final"], default="final", help="which model (final)"
+        "--model", choices=["coarse", "retrained", "learned", "final"], default="final", help="which model (final)"
     )
+    _add_promptable(command)
     command.add_argument("--out", type=Path, required=True, help="folder for the masks")
 
 
@@ -133,9 +137,9 @@ def _add_export(commands: Any) -> None:
     _add_studies(command)
     command.add_argument(
         "--model",
-        choices=["coarse", "retrained", "final", "weak"],
+        choices=["coarse", "retrained", "final", "weak", "learned"],
         default="final",
-        help="a trained model, or weak: coarse model, prompt policy and promptable model in one (final)",
+        help="a trained model; weak: coarse model, prompt policy and promptable model in one; learned prompts (final)",
     )
     command.add_argument("--out", type=Path, required=True, help="folder of the bundle; its name is the bundle's")
     command.add_argument("--policy", help="of weak: prompt policy instead of the task's")

@@ -45,7 +45,9 @@ def run_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome
 
 
 def train_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
-    """Train the coarse model, or retrain on gold + weak labels and publish the better one."""
+    """Train the coarse model, retrain on gold + weak labels and publish the better one, or learn prompts."""
+    if arguments.model == "learned":
+        return _learn_prompts(arguments, progress)
     from autoweak.loop.coarse import train_coarse
     from autoweak.loop.gold import read_gold
     from autoweak.loop.label import Labeller, calibrated
@@ -66,6 +68,22 @@ def train_command(arguments: argparse.Namespace, progress: BarProgress) -> Outco
     data = {"model": version.name, "held_out_gold_dice": record["mean_cv_dice"], "reason": reason}
     text = format_table(["model", "gold", "weak", "Dice on held-out gold"], [_model_row(version.name, record)])
     return Outcome(data, text, tuple(context.problems))
+
+
+def _learn_prompts(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
+    """Learn prompts from tight boxes; nothing is published."""
+    from autoweak.loop.learned import Learner, train_learned
+
+    context = _context(arguments, progress)
+    with context.workspace.lock():
+        version = train_learned(Learner.load(context))
+    record = context.workspace.record(version)
+    notes = list(dict.fromkeys(context.notes))
+    data = {"model": version.name, "held_out_gold_dice": record["mean_cv_dice"], "notes": notes}
+    data |= {name: record[name] for name in ("gold", "boxed", "promptable")}
+    row = [version.name, record["gold"], record["boxed"], record["mean_cv_dice"]]
+    text = format_table(["model", "gold", "boxes alone", "Dice on held-out gold"], [row])
+    return Outcome(data, _with_notes(text, notes), tuple(context.problems))
 
 
 def label_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
@@ -100,6 +118,7 @@ def predict_command(arguments: argparse.Namespace, progress: BarProgress) -> Out
         task=workspace.recorded_task(),
         choice=ModelChoice(arguments.model),
         progress=progress,
+        **_promptable(arguments),
     )
     row = [predictions.model, len(predictions.written), len(predictions.empty), str(arguments.out)]
     text = format_table(["model", "masks", "of them empty", "in"], [row])
@@ -126,13 +145,15 @@ def evaluate_command(arguments: argparse.Namespace, progress: BarProgress) -> Ou
 
 def export_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
     """Turn a trained model, or the way to the weak labels, into a MONAI bundle."""
-    from autoweak.bundle.export import ExportChoice, check_target, export, trained_source, weak_source
+    from autoweak.bundle.export import ExportChoice, check_target, export, learned_source, trained_source, weak_source
 
     check_target(arguments.out)
     workspace = Workspace.existing(arguments.studies)
     choice = ExportChoice(arguments.model)
     if choice is ExportChoice.WEAK:
         source = weak_source(_context(arguments, progress))
+    elif choice is ExportChoice.LEARNED:
+        source = learned_source(workspace, **_promptable(arguments))
     else:
         source = trained_source(workspace, ModelChoice(choice.value))
     exported = export(source, arguments.out)
@@ -297,6 +318,11 @@ def _context(arguments: argparse.Namespace, progress: BarProgress) -> Context:
         policy_name=getattr(arguments, "policy", None),
         progress=progress,
     )
+
+
+def _promptable(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options that say which promptable model, with which weights, where."""
+    return {name: getattr(arguments, name) for name in ("promptable", "checkpoint", "device", "precision")}
 
 
 def _task(name: str | None, studies: Path) -> Task:

@@ -28,13 +28,15 @@ class ModelKind(str, Enum):
 
     COARSE = "coarse"
     RETRAINED = "retrained"
+    LEARNED = "learned"
 
 
 class ModelChoice(str, Enum):
-    """Which model a user asks for: the gold-only one, the gold + weak one, or the better of them."""
+    """Which model a user asks for: the gold-only one, the gold + weak one, the better of them, or learned prompts."""
 
     COARSE = "coarse"
     RETRAINED = "retrained"
+    LEARNED = "learned"
     FINAL = "final"
 
 
@@ -238,9 +240,11 @@ class Workspace:
             for version in self.versions(ModelKind(published["kind"])) if published else ():
                 if published is not None and version.version == published["version"]:
                     return version
+        how = "train" if choice is ModelChoice.LEARNED else "run"
+        which = " --model learned" if choice is ModelChoice.LEARNED else ""
         raise WorkspaceError(
             f"There is no {choice.value} model in {self.root}: train one with "
-            f"`autoweak run {self.root.parent} --task {self.task().get('name', 'NAME')}`."
+            f"`autoweak {how} {self.root.parent} --task {self.task().get('name', 'NAME')}{which}`."
         )
 
     def _make(self) -> None:

@@ -17,10 +17,12 @@ _HOME = {
     "network_of": "reading",
     "own_task": "reading",
     "pairs": "data",
+    "promptable_of": "boxes",
     "root": "calls",
     "run": "guards",
     "split": "data",
     "start_from": "guards",
+    "start_prompts": "boxes",
     "task_of": "reading",
     "trainable": "training",
 }

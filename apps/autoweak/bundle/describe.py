@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 import autoweak
+from autoweak.bundle.export import LEARNED_BUNDLE, WEAK_BUNDLE
 
 if TYPE_CHECKING:
     from autoweak.bundle.export import Source
@@ -95,16 +96,18 @@ def _provenance(source: Source, *, weights: str) -> dict[str, Any]:
 def _metrics(source: Source) -> dict[str, float]:
     # Of a weak label nothing was measured here: its coarse model's figure would not be its own.
     dice = source.record.get("mean_cv_dice")
-    return {} if dice is None or source.settings else {_DICE: round(float(dice), 4)}
+    return {} if dice is None or source.template == WEAK_BUNDLE else {_DICE: round(float(dice), 4)}
 
 
 def _learned(source: Source) -> str:
     record = source.record
     weak = f" and {record['weak']} weak" if record.get("weak") else ""
-    text = f"Its coarse model ({source.version.name}) has learned from {record.get('gold', 'some')} gold{weak} labels."
+    boxed = f" and from boxes alone in {record['boxed']} more images" if record.get("boxed") else ""
+    text = f"Its {source.trained} ({source.version.name}) learned from {record.get('gold', 'some')} gold{weak} labels"
+    text += f"{' (their tight boxes)' if source.template == LEARNED_BUNDLE else ''}{boxed}."
     dice = record.get("mean_cv_dice")
     if dice is not None:
-        text += f" That model's {_DICE}, by the members that never saw it, is {float(dice):.3f}."
+        text += f" Their {_DICE}, by those that never saw it, is {float(dice):.3f}."
     return text
 
 
@@ -169,7 +172,7 @@ It knows images like those it was trained on; measure it on your own with `evalu
 def data_license(source: Source) -> str:
     """The content of `docs/data_license.txt`."""
     return (
-        "The weights were trained on the images and labels of the site that exported this bundle. Their terms are\n"
-        "that site's; ask there before passing the bundle on. No image, label or name of an image is in it.\n"
-        f"The coarse model began with weights learned on drawn images, or at random: {source.version.name}.\n"
+        "The weights were trained on the images and labels of the site that exported this bundle. Their terms are that\n"
+        "site's; ask there before passing the bundle on. No image, label or name of an image is in it.\n"
+        f"What was trained began with weights learned on drawn images, or at random: {source.version.name}.\n"
     )

@@ -23,16 +23,17 @@ if TYPE_CHECKING:
     from autoweak.tasks import Task
     from autoweak.training import TrainedModel
 
-COARSE_BUNDLE, WEAK_BUNDLE = "coarse_segmentation", "medsam_from_coarse"
+COARSE_BUNDLE, WEAK_BUNDLE, LEARNED_BUNDLE = "coarse_segmentation", "medsam_from_coarse", "medsam_learned_prompt"
 
 
 class ExportChoice(str, Enum):
-    """What becomes a bundle: one of the trained models, or the way from an image to its weak label."""
+    """What becomes a bundle: a trained model, the way from an image to its weak label, or learned prompts."""
 
     COARSE = "coarse"
     RETRAINED = "retrained"
     FINAL = "final"
     WEAK = "weak"
+    LEARNED = "learned"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Source:
         record: what the workspace knows of that model.
         parts: SHA-256 of the weights in it, by what they are.
         settings: what else its masks depend on, as plain data.
+        trained: what in it was trained, in words.
     """
 
     template: str
@@ -58,6 +60,7 @@ class Source:
     record: Mapping[str, Any]
     parts: Mapping[str, str]
     settings: Mapping[str, Any]
+    trained: str = "coarse model"
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,36 @@ def weak_source(context: Context) -> Source:
     )
 
 
+def learned_source(workspace: Workspace, **promptable: Any) -> Source:
+    """The newest learned prompts of a workspace and their promptable model, in one network.
+
+    Args:
+        workspace: of the studies.
+        promptable: as of `load_predictor`, where its weights are not those that the program knows.
+
+    Raises:
+        WorkspaceError: there are no learned prompts.
+        CheckpointError: weights are missing, damaged, or of another promptable model.
+    """
+    from autoweak.loop.learned import load_predictor
+    from autoweak.networks.learned_prompt import LearnedPromptSegmenter
+
+    version = workspace.choose(ModelChoice.LEARNED)
+    found = load_predictor(version, workspace, **promptable)
+    network = LearnedPromptSegmenter.of(found.model, found.learned.prompts)
+    return Source(
+        template=LEARNED_BUNDLE,
+        network=network.eval(),
+        definition={"_target_": "autoweak.networks.learned_prompt.LearnedPromptSegmenter", **network.options},
+        task=workspace.recorded_task(),
+        version=version,
+        record=workspace.record(version),
+        parts={"learned prompts": found.learned.sha256, f"promptable model {found.model.name}": found.model.sha256},
+        settings={"promptable": found.model.name},
+        trained="prompts",
+    )
+
+
 def export(source: Source, out: Path) -> Exported:
     """Write a bundle, which appears whole or not at all.
 
@@ -205,6 +238,8 @@ def _write(source: Source, folder: Path) -> None:
         out_channels=source.task.num_labels,
         network_def=dict(source.definition),
     )
+    if source.template == LEARNED_BUNDLE:
+        config["promptable"] = source.definition["promptable"]
     atomic.write_json(folder / "configs" / "inference.json", config)
     metadata = json.loads((template / "configs" / "metadata.json").read_text(encoding="utf-8"))
     atomic.write_json(folder / "configs" / "metadata.json", describe.metadata(source, metadata, folder=folder))

@@ -11,18 +11,25 @@ from torch import Tensor, nn
 from autoweak import atomic
 from autoweak.bundle.reading import network_of
 from autoweak.networks.ensemble import Ensemble
+from autoweak.networks.learned_prompt import LearnedPromptSegmenter
 from autoweak.networks.medsam_from_coarse import MedsamFromCoarse
+from autoweak.promptable.model import load_promptable
 from autoweak.promptable.registry import get_entry
 from autoweak.resources import resource_path
 from autoweak.training.start import load_start
 
-BUNDLES = ("coarse_segmentation", "medsam_from_coarse")
+BUNDLES = ("coarse_segmentation", "medsam_from_coarse", "medsam_learned_prompt")
+LEARNED_START = Path("models", "start.safetensors")
 WEIGHTS = Path("models", "model.pt")
 
 
 def weights_of(bundle: str) -> dict[str, Tensor]:
-    """The state dict that a bundle comes with: the coarse start weights, and those of the small promptable model."""
+    """The state dict that a bundle comes with: start weights learned on drawn images, and the small promptable model."""
     network = network_of(str(resource_path("bundles") / bundle))
+    if isinstance(network, LearnedPromptSegmenter):
+        learned = safetensors.torch.load_file(str(resource_path("bundles") / bundle / LEARNED_START))
+        network.prompts.load_state_dict(learned)
+        return plain_state(LearnedPromptSegmenter.of(load_promptable("small", device="cpu"), network.prompts))
     coarse = network.coarse if isinstance(network, MedsamFromCoarse) else network
     if isinstance(coarse, Ensemble):
         for member in coarse.members:

@@ -37,18 +37,18 @@ class Gold:
         return Sample(image_id=self.study.image_id, view=self.view, mask=self.mask)
 
 
-def read_gold(context: Context) -> tuple[Gold, ...]:
+def read_gold(context: Context, *, least: int = MINIMUM_GOLD) -> tuple[Gold, ...]:
     """All gold labels of the studies, in order of image id; unreadable ones become problems.
 
     Raises:
-        StudiesError: when fewer than four can be read.
+        StudiesError: when fewer than `least` can be read.
     """
     context.progress.stage("Reading gold labels")
     found = [_read(context, study) for study in each(context.studies.gold, context.progress)]
     gold = tuple(item for item in found if item is not None)
-    if len(gold) < MINIMUM_GOLD:
+    if len(gold) < least:
         raise StudiesError(
-            f"{context.studies.root} has {len(gold)} readable gold labels in labels/final and at least {MINIMUM_GOLD} "
+            f"{context.studies.root} has {len(gold)} readable gold labels in labels/final and at least {least} "
             "are needed (25 are better): add labels named like their images."
             + "".join(f" Not readable: {problem.image_id} ({problem.reason})" for problem in context.problems[:3])
         )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from autoweak.atomic import remove_partials
 from autoweak.errors import AutoweakError, StudiesError
@@ -14,12 +17,16 @@ from autoweak.loop.masks import mask_of
 from autoweak.progress import NoProgress, Progress, each
 from autoweak.studies import Study, list_images, mask_suffix, read_image, write_mask
 from autoweak.tasks import Task
-from autoweak.workspace import ModelChoice, ModelVersion, Workspace
-
-if TYPE_CHECKING:
-    from autoweak.training import TrainedModel
+from autoweak.workspace import ModelChoice, ModelKind, ModelVersion, Workspace
 
 _LABEL_FOLDERS = ("final", "original")
+
+
+class Predictor(Protocol):
+    """A trained model of any kind; see `autoweak.training.TrainedModel.predict`."""
+
+    def predict(self, view: npt.NDArray[Any], /) -> npt.NDArray[np.float32]:
+        """Probability maps (S, K, H, W) of a view (S, H, W, C)."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ def predict(
     task: Task,
     choice: ModelChoice,
     progress: Progress | None = None,
+    **promptable: Any,
 ) -> Predictions:
     """Write one mask an image into `out`, in the image's own size and geometry, with the task's label values.
 
@@ -59,21 +67,31 @@ def predict(
         task: the task the model was trained for.
         choice: which of its models.
         progress: follows the work.
+        promptable: of learned prompts alone, the options of `load_predictor` that say which promptable model to use.
 
     Raises:
         StudiesError: when there are no images, or `out` is a label folder of studies.
         WorkspaceError: when there is no such model.
+        CheckpointError: when its files are damaged, or its promptable model is not here.
     """
     check_out(out)
     version = workspace.choose(choice)
     studies = list_images(images)
     progress = progress or NoProgress()
-    model = load_model(version)
+    model = _load(version, workspace, promptable)
     out.mkdir(parents=True, exist_ok=True)
     remove_partials(out)
     progress.stage("Predicting")
     results = [_predict_one(study, out, model=model, task=task) for study in each(studies, progress)]
     return _summary(version, studies, results)
+
+
+def _load(version: ModelVersion, workspace: Workspace, promptable: dict[str, Any]) -> Predictor:
+    if version.kind is not ModelKind.LEARNED:
+        return load_model(version)
+    from autoweak.loop.learned import load_predictor
+
+    return load_predictor(version, workspace, **promptable)
 
 
 def check_out(out: Path) -> None:
@@ -89,7 +107,7 @@ def check_out(out: Path) -> None:
         )
 
 
-def _predict_one(study: Study, out: Path, *, model: TrainedModel, task: Task) -> tuple[Path, bool] | Problem:
+def _predict_one(study: Study, out: Path, *, model: Predictor, task: Task) -> tuple[Path, bool] | Problem:
     try:
         image = read_image(study.path, plane=task.plane)
         mask = mask_of(model.predict(view_of(image, task)), task)

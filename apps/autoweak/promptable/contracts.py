@@ -73,7 +73,24 @@ def prepare(image: ByteArray, contract: PreprocessingContract, *, size: int) -> 
         return functional.pad(pixels, (0, size - width, 0, size - height))
     if contract.resize is Resize.SQUARE_CUBIC:
         return _SCALING[contract.scaling](_to_tensor(_square_cubic(image, size)))
-    resized = functional.interpolate(_to_tensor(image), size=(size, size), mode="bilinear", antialias=True)
+    return prepare_tensor(_to_tensor(image), contract, size=size)
+
+
+def prepare_tensor(pixels: Tensor, contract: PreprocessingContract, *, size: int) -> Tensor:
+    """Make the encoder's input of an image that is a tensor already.
+
+    Args:
+        pixels: (1, 3, H, W) whole numbers 0 to 255, float32.
+        contract: of the model.
+        size: the encoder's side in pixels.
+
+    Returns:
+        (1, 3, size, size) float32, as of `prepare`, on the device of `pixels`.
+    """
+    if contract.resize is not Resize.SQUARE_LINEAR:
+        image = pixels[0].permute(1, 2, 0).to("cpu", torch.uint8).numpy()
+        return prepare(np.ascontiguousarray(image), contract, size=size).to(pixels.device)
+    resized = functional.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
     return _SCALING[contract.scaling](resized)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from autoweak.errors import PromptError
 from autoweak.promptable import contracts
 from autoweak.promptable.checkpoints import choose_checkpoint, load_weights
+from autoweak.promptable.frozen import FrozenDecoder
 from autoweak.promptable.hardware import AUTO, Precision, choose_device, choose_dtype, limit_threads
 from autoweak.promptable.registry import PreprocessingContract
 from autoweak.promptable.small import build_small
@@ -176,6 +177,22 @@ class Promptable:
                     self._chunk = (len(rows) + 1) // 2
                     waiting[:0] = [rows[: self._chunk], rows[self._chunk :]]
         return DecodeResult(logits=logits, masks=logits > 0, predicted_iou=iou, low_res_logits=low_res)
+
+    @property
+    def input_size(self) -> int:
+        """The encoder's side in pixels."""
+        return self._size
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """The weights of the image encoder, as `FastImageEncoder` or the small model's encoder names them."""
+        state: dict[str, Tensor] = self._network.image_encoder.state_dict()
+        return state
+
+    def frozen_decoder(self) -> FrozenDecoder:
+        """The mask decoder, frozen, for prompts that are learned; it shares the weights of this model."""
+        parts: Any = self._network
+        with torch.no_grad():
+            return FrozenDecoder(parts.mask_decoder, parts.prompt_encoder.get_dense_pe())
 
     def _spared(self, compute: Callable[[], Tensor]) -> Tensor:
         """Compute on the GPU, or on the CPU where its memory does not suffice."""

@@ -19,6 +19,7 @@ from autoweak.server.datastore import FolderDatastore
 from autoweak.server.describe import Descriptions
 from autoweak.server.errors import BadRequestError, NotFoundError
 from autoweak.server.infers import CoarseInfer, LiveInfer, Medsam, MedsamFromCoarse
+from autoweak.server.learned import MODEL, TRAINER, LearnedInfer, PromptLearner
 from autoweak.server.leases import Leases
 from autoweak.server.live import Live
 from autoweak.server.scoring import WeakLabelQuality
@@ -66,9 +67,9 @@ class AutoweakApp(MONAILabelApp):
         return tasks
 
     @property
-    def trainers(self) -> Mapping[str, Retrain]:
+    def trainers(self) -> Mapping[str, Retrain | PromptLearner]:
         """The trainers by name."""
-        tasks: Mapping[str, Retrain] = self._trainers
+        tasks: Mapping[str, Retrain | PromptLearner] = self._trainers
         return tasks
 
     @property
@@ -99,11 +100,17 @@ class AutoweakApp(MONAILabelApp):
 
     def init_infers(self) -> dict[str, LiveInfer]:
         # Slicer's "auto-run pre-trained model" takes the first.
-        tasks: dict[str, type[LiveInfer]] = {BATCH_MODEL: MedsamFromCoarse, "coarse": CoarseInfer, "medsam": Medsam}
+        tasks: dict[str, type[LiveInfer]] = {
+            BATCH_MODEL: MedsamFromCoarse,
+            "coarse": CoarseInfer,
+            "medsam": Medsam,
+            MODEL: LearnedInfer,
+        }
         return {name: kind(self.live, self.store, self.uploads) for name, kind in tasks.items()}
 
-    def init_trainers(self) -> dict[str, Retrain]:
-        return {"retrain": Retrain(self.live, self.store)}
+    def init_trainers(self) -> dict[str, Retrain | PromptLearner]:
+        # Slicer reads the progress of the first.
+        return {"retrain": Retrain(self.live, self.store), TRAINER: PromptLearner(self.live, self.store)}
 
     def init_strategies(self) -> dict[str, WeakLabelStrategy]:
         path = self.live.workspace.root / "leases.json"

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 from autoweak.server.batch import BATCH_MODEL
 from autoweak.server.datastore import TAGS
 from autoweak.server.errors import BadRequestError, NotFoundError, NotOfferedError, TooLargeError
+from autoweak.server.learned import PromptLearner
 from autoweak.server.start import is_dicomweb
 
 if TYPE_CHECKING:
@@ -44,9 +45,21 @@ def check_request(scope: MutableMapping[str, Any], app: AutoweakApp) -> None:
         _check_session(parts[1])
     if query.get("session_id"):
         _check_session(query["session_id"])
-    if method == "POST" and parts and parts[0] == "train":
-        for trainer in app.trainers.values():
+    if parts and parts[0] == "train":
+        _check_training(method, parts, app)
+
+
+def _check_training(method: str, parts: list[str], app: AutoweakApp) -> None:
+    """Refuse a training that could only fail; one that waits learns whether it is still wanted."""
+    named = [trainer for name, trainer in app.trainers.items() if len(parts) == 1 or name == parts[1]]
+    if method == "POST":
+        for trainer in named:
             trainer.check()
+    for trainer in named:
+        if isinstance(trainer, PromptLearner) and method == "POST":
+            trainer.asked()
+        elif isinstance(trainer, PromptLearner) and method == "DELETE":
+            trainer.stopped()
 
 
 async def check_params(request: Request) -> None:

@@ -131,10 +131,12 @@ class StatsProgress:
 
     Args:
         path: the file.
+        parts: the stages of the training and how much of a viewer's bar each is.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, parts: Mapping[str, int] = _PARTS) -> None:
         self._path = path
+        self._parts = parts
         self._started = time.time()
         self._stage = ""
         self._written = 0.0
@@ -149,9 +151,10 @@ class StatsProgress:
         """`done` of `total` steps of this part are done."""
         if time.monotonic() - self._written < _WRITE_SECONDS and done < total:
             return
-        names = list(_PARTS)
-        before = sum(_PARTS[name] for name in names[: names.index(self._stage)]) if self._stage in _PARTS else 0
-        share = _PARTS.get(self._stage, 0) * done / max(total, 1)
+        names = list(self._parts)
+        known = names[: names.index(self._stage)] if self._stage in self._parts else []
+        before = sum(self._parts[name] for name in known)
+        share = self._parts.get(self._stage, 0) * done / max(total, 1)
         # Parts that were found done from an earlier training are left out; a bar never goes back.
         self._epoch = max(self._epoch, int(before + share))
         self._write(text, {})
@@ -159,10 +162,10 @@ class StatsProgress:
     def end(self, **known: Any) -> None:
         """The training is over; a viewer takes `total_time` for the sign of it."""
         if "error" not in known:
-            self._epoch = sum(_PARTS.values())
+            self._epoch = sum(self._parts.values())
         self._write("done", {"total_time": round(time.time() - self._started, 1), **known})
 
     def _write(self, text: str, more: dict[str, Any]) -> None:
         self._written = time.monotonic()
-        content = {"epoch": self._epoch, "total_epochs": sum(_PARTS.values()), "stage": self._stage, "text": text}
+        content = {"epoch": self._epoch, "total_epochs": sum(self._parts.values()), "stage": self._stage, "text": text}
         write_json(self._path, {**content, "start_ts": int(self._started), **more})

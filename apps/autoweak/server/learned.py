@@ -1,0 +1,188 @@
+"""Learned prompts in the server: the trainer `prompt_learner` and the model `medsam_learned`."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+from monailabel.interfaces.tasks.infer_v2 import InferType
+from monailabel.interfaces.tasks.train import TrainTask
+
+from autoweak.errors import AutoweakError
+from autoweak.server.datastore import FolderDatastore
+from autoweak.server.errors import BadRequestError, NotReadyError
+from autoweak.server.infers import LiveInfer, Made
+from autoweak.server.live import Live
+from autoweak.server.trainer import StatsProgress
+from autoweak.studies import Study, StudyImage
+from autoweak.training.prompt_recipe import PROMPT_RECIPE
+from autoweak.workspace import ModelKind, ModelVersion
+
+if TYPE_CHECKING:
+    from autoweak.loop.learned import LearnedPredictor
+
+TRAINER, MODEL = "prompt_learner", "medsam_learned"
+STATS_FILE = "prompt_learner.json"
+# MONAI Label cannot take a training out of its queue: while this file is not there, one that begins ends at once.
+ASKED_FILE = "prompt_learner.asked"
+_MOST_EPOCHS = 10000
+# What a viewer's bar is divided into.
+_PARTS = {
+    "Fetching images": 0,
+    "Reading gold labels": 2,
+    "Reading images with boxes": 1,
+    "Encoding images": 10,
+    "Learning prompts": 87,
+}
+
+
+def newest(live: Live) -> ModelVersion | None:
+    """The newest learned prompts, if any are trained."""
+    versions = live.workspace.versions(ModelKind.LEARNED)
+    return versions[-1] if versions else None
+
+
+class LearnedInfer(LiveInfer):
+    """The mask that learned prompts give: no coarse model, no clicks, the cached embedding."""
+
+    kind = InferType.SEGMENTATION
+    summary = "Learned prompts: the promptable model alone, without clicks"
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._lock = threading.Lock()
+        self._loaded: tuple[str, LearnedPredictor] | None = None
+
+    def is_valid(self) -> bool:
+        """Whether prompts are learned."""
+        return newest(self.live) is not None
+
+    def make(self, request: Mapping[str, Any], study: Study, image: StudyImage, view: npt.NDArray[Any]) -> Made:
+        """See `LiveInfer`."""
+        from autoweak.loop.masks import mask_of
+
+        version, predictor = self._predictor()
+        known = {"version": version.name, "promptable": predictor.model.name}
+        return mask_of(predictor.predict(view), self.live.task), known
+
+    def _predictor(self) -> tuple[ModelVersion, LearnedPredictor]:
+        """The newest learned prompts with the promptable model that is served.
+
+        Raises:
+            NotReadyError: none are trained yet.
+            CheckpointError: they were learned for another promptable model.
+        """
+        from autoweak.loop.learned import LearnedPredictor
+        from autoweak.training.learned_model import LearnedModel
+
+        version = newest(self.live)
+        if version is None:
+            raise NotReadyError(
+                f"There are no learned prompts yet: start the training `{TRAINER}`, or use the model `medsam`."
+            )
+        with self._lock:
+            if self._loaded is None or self._loaded[0] != version.name:
+                predictor = LearnedPredictor(LearnedModel.load(version.folder), *self.live.promptable())
+                predictor.learned.check_promptable(predictor.model)
+                self._loaded = version.name, predictor
+            return version, self._loaded[1]
+
+
+class PromptLearner(TrainTask):
+    """Learns prompts from tight boxes: of gold labels, and of `boxes.csv`. Runs in a process of its own.
+
+    Stopped or killed at any moment it leaves the last good model, and goes on where it was when started again.
+    """
+
+    def __init__(self, live: Live, datastore: FolderDatastore) -> None:
+        super().__init__("Prompts learned from tight boxes alone, for segmentation without clicks")
+        self._live = live
+        self._datastore = datastore
+
+    def config(self) -> dict[str, Any]:
+        """What a viewer offers to change."""
+        return {"max_epochs": PROMPT_RECIPE.epochs}
+
+    def stats(self) -> dict[str, Any]:
+        """Progress of the last training, as viewers read it; cheap, since `/info` asks for it."""
+        try:
+            content = json.loads(self._path(STATS_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            content = None
+        known = content if isinstance(content, dict) else {"epoch": 0, "total_epochs": sum(_PARTS.values())}
+        return {**known, "best_metric": self._best()}
+
+    def check(self) -> None:
+        """Refuse a training that could only fail.
+
+        Raises:
+            NotReadyError: there are too few gold labels and boxes.
+            StudiesError: `boxes.csv` does not fit the studies.
+        """
+        from autoweak.loop.boxed import MINIMUM_IMAGES
+        from autoweak.studies.boxes import BOXES_FILE, read_boxes
+
+        studies = self._datastore.studies()
+        ids = {study.image_id for study in studies.studies}
+        boxed = set(read_boxes(studies.root, labels=self._live.task.labels, images=ids))
+        known = len(boxed | {study.image_id for study in studies.gold})
+        if known < MINIMUM_IMAGES:
+            raise NotReadyError(
+                f"There are {known} images with a gold label or with boxes in {BOXES_FILE}, and learning prompts needs "
+                f"at least {MINIMUM_IMAGES} (10 to 25 are better): save labels of more images first."
+            )
+
+    def asked(self) -> None:
+        """A client has asked for this training."""
+        self._path(ASKED_FILE).touch()
+
+    def stopped(self) -> None:
+        """A client has stopped the trainings, those that wait as well."""
+        self._path(ASKED_FILE).unlink(missing_ok=True)
+
+    def __call__(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
+        """Train; what a user can have done wrong ends the process with one sentence."""
+        del datastore
+        if not self._path(ASKED_FILE).exists():
+            return {"reason": "stopped before it began"}
+        progress = StatsProgress(self._path(STATS_FILE), parts=_PARTS)
+        try:
+            return self._train(progress, epochs=_epochs(request))
+        except AutoweakError as error:
+            progress.end(error=str(error))
+            # MONAI Label shows the end of this process's output, and its status by the exit code.
+            raise SystemExit(str(error)) from None
+
+    def _train(self, progress: StatsProgress, *, epochs: int) -> dict[str, Any]:
+        from autoweak.loop.learned import Learner, train_learned
+
+        self._datastore.bring_all(progress)
+        context = self._live.context(self._datastore.studies(), progress=progress)
+        with self._live.workspace.lock():
+            version = train_learned(Learner.load(context, replace(PROMPT_RECIPE, epochs=epochs)))
+        record = self._live.workspace.record(version)
+        result = {"model": version.name, "gold": record["gold"], "boxed": record["boxed"]}
+        result["problems"] = len(context.problems)
+        progress.end(**result)
+        return result
+
+    def _best(self) -> float:
+        """Dice on held-out gold of the newest learned prompts; 3D Slicer multiplies it, so it is a number always."""
+        version = newest(self._live)
+        value = self._live.workspace.record(version).get("mean_cv_dice") if version else None
+        return float(value) if isinstance(value, (int, float)) else 0.0
+
+    def _path(self, name: str) -> Path:
+        return self._live.workspace.root / name
+
+
+def _epochs(request: Mapping[str, Any]) -> int:
+    value = request.get("max_epochs", PROMPT_RECIPE.epochs)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_EPOCHS:
+        raise BadRequestError(f"max_epochs must be a whole number from 1 to {_MOST_EPOCHS}, got {str(value)[:40]!r}.")
+    return value
