@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pydoc
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, cast
 
 from monai.bundle import ConfigParser
@@ -18,36 +17,26 @@ from autoweak.resources import resource_path
 TRUSTED_PACKAGES = ("autoweak.networks.", "monai.networks.nets.")
 
 
-def bundle_definition(bundle: str | Path, **values: Any) -> dict[str, Any]:
-    """The `network_def` of a bundle, with all references resolved to plain values; see `bundle_section`."""
-    return bundle_section(bundle, "network_def", **values)
-
-
-def bundle_section(bundle: str | Path, section: str, **values: Any) -> dict[str, Any]:
-    """A mapping of a bundle's `configs/inference.json`, with all references resolved to plain values.
+def bundle_definition(bundle: str, **values: Any) -> dict[str, Any]:
+    """The `network_def` of a bundle of this project, with all references resolved to plain values.
 
     Args:
-        bundle: folder name in this project's `bundles/`, e.g. "coarse_segmentation"; or the path of a bundle.
-        section: name of the top-level entry.
-        values: top-level entries to set first, e.g. `in_channels=3`.
+        bundle: folder name in `bundles/`, e.g. "coarse_segmentation".
+        values: top-level entries of its `inference.json` to set first, e.g. `in_channels=3`.
 
     Raises:
         KeyError: the bundle has no entry of that name.
     """
-    root = bundle if isinstance(bundle, Path) else resource_path("bundles") / bundle
-    config = root / "configs" / "inference.json"
+    config = resource_path("bundles") / bundle / "configs" / "inference.json"
     parser = ConfigParser(json.loads(config.read_text(encoding="utf-8")))
-    for name in (section, *values):
-        if name not in parser.get():
-            msg = f"The bundle {root.name} has no entry {name!r}; it has {', '.join(parser.get())}."
-            raise KeyError(msg)
     for name, value in values.items():
+        if name not in parser.get():
+            msg = f"The bundle {bundle} has no entry {name!r}; it has {', '.join(parser.get())}."
+            raise KeyError(msg)
         parser[name] = value
     parser.parse()
-    content = parser.get_parsed_content(section, instantiate=False)
-    # What names a class comes unbuilt, with its references still in it.
-    keys = content if isinstance(content, Mapping) else content.get_config()
-    return {key: parser.get_parsed_content(f"{section}::{key}", instantiate=False) for key in keys}
+    content = parser.get_parsed_content("network_def", instantiate=False)
+    return {key: parser.get_parsed_content(f"network_def::{key}", instantiate=False) for key in content.get_config()}
 
 
 def network_from(definition: Mapping[str, Any]) -> nn.Module:

@@ -11,15 +11,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from monai.bundle import ConfigParser
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from autoweak.errors import CheckpointError
-from autoweak.networks.definition import bundle_section, network_from
+from autoweak.networks.definition import network_from
 from autoweak.training.seeds import derive_seed
 
 BUNDLE = "image_synthesis"
+__all__ = [
+    "definition_of",
+    "derive_seed",
+    "fingerprint",
+    "load_weights",
+    "network_of",
+    "noise_schedule_of",
+    "process_device",
+    "sampling_scheduler",
+    "start_from",
+    "training_scheduler",
+    "weights_sha256",
+]
 _BLOCK = 1 << 20
 
 
@@ -30,12 +44,12 @@ def network_of(bundle_root: str | Path, image_channels: int) -> nn.Module:
 
 def definition_of(bundle_root: str | Path, image_channels: int) -> dict[str, Any]:
     """The `network_def` of the bundle at `bundle_root` as plain values."""
-    return bundle_section(Path(bundle_root), "network_def", image_channels=image_channels)
+    return _section(bundle_root, "network_def", image_channels=image_channels)
 
 
 def noise_schedule_of(bundle_root: str | Path) -> dict[str, Any]:
     """The noise schedule of the bundle at `bundle_root` as plain values."""
-    return bundle_section(Path(bundle_root), "noise_schedule")
+    return _section(bundle_root, "noise_schedule")
 
 
 def training_scheduler(noise_schedule: Mapping[str, Any]) -> DDPMScheduler:
@@ -140,6 +154,19 @@ def process_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("cpu")
+
+
+def _section(bundle_root: str | Path, name: str, **values: Any) -> dict[str, Any]:
+    """A mapping of the bundle's inference.json with its references resolved, after setting top-level `values`."""
+    parser = ConfigParser()
+    parser.read_config(str(Path(bundle_root) / "configs" / "inference.json"))
+    for key, value in values.items():
+        parser[key] = value
+    parser.parse()
+    content = parser.get_parsed_content(name, instantiate=False)
+    # What names a class comes unbuilt, with its references still in it.
+    keys = content if isinstance(content, Mapping) else content.get_config()
+    return {key: parser.get_parsed_content(f"{name}::{key}", instantiate=False) for key in keys}
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
