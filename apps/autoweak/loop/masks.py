@@ -12,6 +12,7 @@ from autoweak.experiments.metrics import score_image
 from autoweak.prompts import PromptPolicy
 from autoweak.prompts.components import keep_components
 from autoweak.tasks import Task
+from autoweak.weak_labels.merge import merge_masks
 
 if TYPE_CHECKING:
     from autoweak.loop.gold import Gold
@@ -34,6 +35,12 @@ def mask_of(probabilities: npt.NDArray[Any], task: Task) -> npt.NDArray[Any]:
             for component in keep_components(claimed[index], probability[index], policy=policy):
                 mask[index][component] = value
     return mask
+
+
+def prompted_mask(logits: npt.NDArray[Any], task: Task) -> npt.NDArray[Any]:
+    """Label mask (S, H, W) uint8 of the logits (S, K, H, W) of weak labels: the highest above 0 wins."""
+    labels = tuple(task.labels.values())
+    return np.stack([merge_masks(of_slice, of_slice > 0, labels) for of_slice in logits])
 
 
 def _components_policy(task: Task) -> PromptPolicy:

@@ -64,7 +64,7 @@ def predict(
         StudiesError: when there are no images, or `out` is a label folder of studies.
         WorkspaceError: when there is no such model.
     """
-    _check_out(out)
+    check_out(out)
     version = workspace.choose(choice)
     studies = list_images(images)
     progress = progress or NoProgress()
@@ -76,7 +76,12 @@ def predict(
     return _summary(version, studies, results)
 
 
-def _check_out(out: Path) -> None:
+def check_out(out: Path) -> None:
+    """Keep predictions away from labels.
+
+    Raises:
+        StudiesError: `out` is a label folder of studies.
+    """
     resolved = out.resolve()
     if resolved.name in _LABEL_FOLDERS and resolved.parent.name == "labels":
         raise StudiesError(

@@ -17,11 +17,12 @@ from autoweak.resources import resource_path
 TRUSTED_PACKAGES = ("autoweak.networks.", "monai.networks.nets.")
 
 
-def bundle_definition(bundle: str, **values: Any) -> dict[str, Any]:
+def bundle_definition(bundle: str, *, part: str = "network_def", **values: Any) -> dict[str, Any]:
     """The `network_def` of a bundle of this project, with all references resolved to plain values.
 
     Args:
         bundle: folder name in `bundles/`, e.g. "coarse_segmentation".
+        part: the definition, or one inside it, e.g. "network_def::member"; it must hold no others.
         values: top-level entries of its `inference.json` to set first, e.g. `in_channels=3`.
 
     Raises:
@@ -35,8 +36,8 @@ def bundle_definition(bundle: str, **values: Any) -> dict[str, Any]:
             raise KeyError(msg)
         parser[name] = value
     parser.parse()
-    content = parser.get_parsed_content("network_def", instantiate=False)
-    return {key: parser.get_parsed_content(f"network_def::{key}", instantiate=False) for key in content.get_config()}
+    keys = [key for key in parser.get_parsed_content(part, instantiate=False).get_config() if key != "_mode_"]
+    return {key: parser.get_parsed_content(f"{part}::{key}", instantiate=False) for key in keys}
 
 
 def network_from(definition: Mapping[str, Any]) -> nn.Module:

@@ -119,7 +119,7 @@ class _Training:
             size=task.coarse.size,
             num_labels=task.num_labels,
             batch_size=task.coarse.batch_size,
-            augmentation=_augmentation(task, recipe),
+            augmentation=augmentation_of(task, recipe),
             seed=seed,
             recipe=recipe,
         )
@@ -212,7 +212,8 @@ class _Training:
         return mean_dice(probabilities > 0.5, class_masks(sample.mask, self._task.num_labels))
 
 
-def _augmentation(task: Task, recipe: Recipe) -> Augmentation:
+def augmentation_of(task: Task, recipe: Recipe) -> Augmentation:
+    """The augmentation that a task's training uses."""
     flat = task.dimension == 2  # in a volume organs keep their places, and empty slices there are real ones
     return Augmentation(
         size=task.coarse.size,

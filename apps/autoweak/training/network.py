@@ -1,4 +1,4 @@
-"""The coarse network, read from its one definition: `network_def` of the bundle `coarse_segmentation`."""
+"""The coarse network, read from its one definition: the member of `network_def` in the bundle `coarse_segmentation`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from torch import nn
 from autoweak.networks.definition import bundle_definition, network_from
 
 BUNDLE = "coarse_segmentation"
+_MEMBER = "network_def::member"
 
 
 def network_definition(*, in_channels: int, out_channels: int) -> dict[str, Any]:
-    """The bundle's `network_def` for these channels, with all references resolved to plain values.
+    """One member of the bundle's `network_def` for these channels, with all references resolved to plain values.
 
     Args:
         in_channels: 1 (grey) or 3 (RGB).
         out_channels: number of labels K; the background has no channel.
     """
-    return bundle_definition(BUNDLE, in_channels=in_channels, out_channels=out_channels)
+    return bundle_definition(BUNDLE, part=_MEMBER, in_channels=in_channels, out_channels=out_channels)
 
 
 def build_network(*, in_channels: int, out_channels: int) -> nn.Module:

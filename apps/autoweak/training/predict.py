@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from autoweak.training.resize import to_image_size, to_network_size
+from autoweak.networks.ensemble import Ensemble
+from autoweak.training.resize import to_input
 
-_SLICES = 16  # at a time: at 512 × 512 and 8 classes a chunk stays below 200 MB
-_AXES = {"vertical": -2, "horizontal": -1}
+_SLICES = 16  # at a time, as the ensemble does, so that memory stays bounded here too
 
 
 @torch.no_grad()
 def predict_probabilities(
     networks: Sequence[nn.Module], view: NDArray[np.uint8], *, size: int, mirror: Sequence[str] = ()
 ) -> NDArray[np.float32]:
-    """Mean over networks, and over the image and its mirror images, of the sigmoid maps.
+    """Mean over networks, and over the image and its mirror images, of the sigmoid maps; see `Ensemble`.
 
     A slice of one value throughout shows nothing, and its map is 0.
 
@@ -32,26 +32,7 @@ def predict_probabilities(
     Returns:
         (S, K, H, W) float32, 0 to 1.
     """
-    height, width = view.shape[1:3]
-    chunks: list[NDArray[np.float32]] = []
-    for start in range(0, len(view), _SLICES):
-        image = to_network_size(view[start : start + _SLICES], size)
-        mean = _mean([flipped_back for network in networks for flipped_back in _variants(network, image, mirror)])
-        chunks.append(to_image_size(mean, height, width).clamp_(0, 1).numpy())
-    maps = np.concatenate(chunks)
-    maps[view.min(axis=(1, 2, 3)) == view.max(axis=(1, 2, 3))] = 0.0
-    return maps
-
-
-def _variants(network: nn.Module, image: Tensor, mirror: Sequence[str]) -> Iterator[Tensor]:
-    yield torch.sigmoid(network(image))
-    for way in mirror:
-        axis = _AXES[way]
-        yield torch.sigmoid(network(image.flip(axis))).flip(axis)
-
-
-def _mean(maps: Sequence[Tensor]) -> Tensor:
-    total = maps[0].clone()
-    for entry in maps[1:]:
-        total += entry
-    return total.div_(len(maps))
+    ensemble = Ensemble.of(networks, size=size, mirror=mirror).eval()
+    starts = range(0, len(view), _SLICES)
+    maps = [torch.sigmoid(ensemble(to_input(view[start : start + _SLICES]))).numpy() for start in starts]
+    return np.concatenate(maps)

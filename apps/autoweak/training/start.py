@@ -39,7 +39,7 @@ def load_start(network: nn.Module) -> tuple[str, ...]:
     taken = []
     with torch.no_grad():
         for name, value in network.state_dict().items():
-            fitting = _fitted(start[name], value.shape) if name in start else None
+            fitting = fitted(start[name], value.shape) if name in start else None
             if fitting is not None:
                 value.copy_(fitting)
                 taken.append(name)
@@ -51,7 +51,8 @@ def start_sha256() -> str:
     return hashlib.sha256(start_path().read_bytes()).hexdigest()
 
 
-def _fitted(value: Tensor, shape: torch.Size) -> Tensor | None:
+def fitted(value: Tensor, shape: torch.Size) -> Tensor | None:
+    """Weights of one channel or one class as weights of several, or None where the shapes do not allow it."""
     if value.shape == shape:
         return value
     if value.ndim == 4 and value.shape[1] == 1 and (value.shape[0], *value.shape[2:]) == (shape[0], *shape[2:]):

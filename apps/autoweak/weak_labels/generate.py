@@ -121,7 +121,7 @@ def generate(
     decoded: list[Decoded] = []
     for index, of_slice in groupby(prompts, key=lambda prompt: prompt.slice_index):
         members = tuple(of_slice)
-        result = _decode(model, cache.get(model, view[index]), members, policy)
+        result = decode_prompts(model, cache.get(model, view[index]), members, policy)
         mask[index] = merge_masks(result.logits, result.masks, [prompt.label for prompt in members])
         decoded.extend(_parts(result, members))
     if not mask.any():
@@ -129,7 +129,17 @@ def generate(
     return _judged(mask, prompts, decoded, coarse_map, labels, quality_model or QualityModel(), rule or VerdictRule())
 
 
-def _decode(model: PromptableModel, embedding: Any, prompts: Sequence[Prompt], policy: PromptPolicy) -> DecodeResult:
+def decode_prompts(
+    model: PromptableModel, embedding: Any, prompts: Sequence[Prompt], policy: PromptPolicy
+) -> DecodeResult:
+    """Decode all prompts of one slice as the policy says: once, or the box first and then the points.
+
+    Args:
+        model: the promptable model.
+        embedding: of the slice, by this model.
+        prompts: N prompts of that slice, made by `policy`.
+        policy: which parts of the prompts count, and in how many passes.
+    """
     boxes = np.array([prompt.box for prompt in prompts], dtype=np.float32) if policy.kind.has_box else None
     points = [list(prompt.points) for prompt in prompts] if policy.kind.has_points else None
     if policy.passes == 1:
