@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from autoweak.bundle.calls import one_sentence
 from autoweak.errors import StudiesError

@@ -93,7 +93,9 @@ def load_weights(network: nn.Module, path: str | Path) -> str:
     except RuntimeError:
         own = network.state_dict()
         other = [
-            name for name in own.keys() | state.keys() if name not in own or name not in state or own[name].shape != state[name].shape
+            name
+            for name in own.keys() | state.keys()
+            if name not in own or name not in state or own[name].shape != state[name].shape
         ]
         msg = (
             f"The weights {path} are of another network: {len(other)} of its {len(own)} parts do not fit "
@@ -117,11 +119,12 @@ def start_from(network: nn.Module, path: str | Path | None) -> int:
     return len(fitting)
 
 
-def fingerprint(items: list[dict[str, Any]], **settings: Any) -> str:
+def fingerprint(items: list[dict[str, Any]], *, network: nn.Module, **settings: Any) -> str:
     """A hash of all that the weights of a training depend on: pictures, in their order, and settings.
 
     Args:
         items: MONAI's list of {"image": path or view (H, W, C) uint8}.
+        network: the names and shapes of its weights count.
         settings: plain values.
     """
     digest = hashlib.sha256()
@@ -131,7 +134,10 @@ def fingerprint(items: list[dict[str, Any]], **settings: Any) -> str:
             digest.update(file_sha256(Path(image)).encode())
         else:
             digest.update(f"{image.shape}".encode() + image.tobytes())
-    digest.update(json.dumps({**settings, "torch": torch.__version__}, sort_keys=True, default=str).encode())
+    parts = {name: list(value.shape) for name, value in network.state_dict().items()}
+    digest.update(
+        json.dumps({**settings, "network": parts, "torch": torch.__version__}, sort_keys=True, default=str).encode()
+    )
     return digest.hexdigest()
 
 

@@ -93,7 +93,7 @@ def _distances(images: Tensor, known: Tensor) -> Tensor:
     scale = reference.shape[1] ** 0.5
     straight = torch.cdist(images.flatten(1), reference, compute_mode="donot_use_mm_for_euclid_dist")
     mirrored = torch.cdist(images.flip(-1).flatten(1), reference, compute_mode="donot_use_mm_for_euclid_dist")
-    return torch.minimum(straight, mirrored) / scale
+    return torch.minimum(straight, mirrored).div(scale)
 
 
 def _quantiles(values: NDArray[np.float32]) -> dict[str, float]:

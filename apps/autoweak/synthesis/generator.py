@@ -38,7 +38,7 @@ class GeneratorCard:
         noise_schedule: that of the training, as the bundle has it.
         shape: (rows, columns) of its images.
         channels: 1 or 3.
-        trained_on: SHA-256 of each image file it learned from.
+        trained_on: SHA-256 of each image file it learned from, to the image's id.
         fingerprint: names images and settings of the training, but for its length.
         epochs: how long it was trained.
         loss: mean loss of the last epoch.
@@ -49,7 +49,7 @@ class GeneratorCard:
     noise_schedule: Mapping[str, Any]
     shape: tuple[int, int]
     channels: int
-    trained_on: tuple[str, ...]
+    trained_on: Mapping[str, str]
     fingerprint: str
     epochs: int
     loss: float
@@ -114,12 +114,13 @@ class Generator:
             weights = (folder / WEIGHTS_FILE).read_bytes()
             if content.pop("format") != FORMAT or content.pop("weights_sha256") != hashlib.sha256(weights).hexdigest():
                 raise ValueError("the weights are not those of the card")
-            tuples = {name: tuple(content[name]) for name in ("shape", "trained_on")}
-            card = GeneratorCard(**{**content, **tuples})
+            card = GeneratorCard(**{**content, "shape": tuple(content["shape"])})
             network = network_from(card.definition)
             network.load_state_dict(safetensors.torch.load(weights))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-            msg = f"The generator in {folder} is damaged ({type(error).__name__}); delete that folder to train it again."
+            msg = (
+                f"The generator in {folder} is damaged ({type(error).__name__}); delete that folder to train it again."
+            )
             raise CheckpointError(msg) from error
         return cls(network, card)
 

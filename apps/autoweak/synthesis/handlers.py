@@ -228,7 +228,9 @@ class LogEpochs:
 def unwrapped(network: nn.Module) -> nn.Module:
     """The network itself, out of what wraps it for several processes."""
     inner = getattr(network, "module", None)
-    return inner if isinstance(network, nn.parallel.DistributedDataParallel) and isinstance(inner, nn.Module) else network
+    return (
+        inner if isinstance(network, nn.parallel.DistributedDataParallel) and isinstance(inner, nn.Module) else network
+    )
 
 
 def _rank() -> int:

@@ -64,7 +64,7 @@ def picture_of(path: Path, *, channels: int) -> NDArray[np.uint8]:
     return to_channels(view, channels)
 
 
-class ReadPictured(MapTransform):
+class ReadPictured(MapTransform):  # type: ignore[misc]  # MONAI has no types
     """Read what lies under `keys` and bring it to the network's form, (C, rows, columns) float32, -1 to 1.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -91,26 +91,27 @@ class Register:
 
     Attributes:
         images: SHA-256 of the file to its mark.
-        generators: SHA-256 of a generator to the SHA-256 of the images that it learned from.
+        generators: SHA-256 of a generator to what it learned from: SHA-256 of each image file to the image's id.
     """
 
     images: Mapping[str, Mark]
-    generators: Mapping[str, frozenset[str]]
+    generators: Mapping[str, Mapping[str, str]]
 
-    def learned_from(self, mark: Mark | None) -> frozenset[str] | None:
-        """SHA-256 of the images that stand behind a synthetic image; None where that is not known."""
+    def learned_from(self, mark: Mark | None) -> Mapping[str, str] | None:
+        """The images that stand behind a synthetic one, SHA-256 to id; None where that is not known."""
         return None if mark is None else self.generators.get(mark.generator)
 
-    def with_images(self, images: Mapping[str, Mark], *, generator: str, trained_on: Sequence[str]) -> Register:
-        """A register that knows these images and their generator as well."""
-        known = {**self.generators, generator: frozenset(trained_on)}
-        return Register({**self.images, **images}, known)
+    def with_images(
+        self, images: Mapping[str, Mark], *, learned: Mapping[str, Mapping[str, str]] | None = None
+    ) -> Register:
+        """A register that knows these images as well, and what these generators learned from."""
+        return Register({**self.images, **images}, {**self.generators, **(learned or {})})
 
     def write(self, workspace: Path) -> None:
         """Write `synthetic.json` into the workspace."""
         content = {
             "format": _FORMAT,
-            "generators": {name: {"trained_on": sorted(hashes)} for name, hashes in self.generators.items()},
+            "generators": {name: {"trained_on": dict(learned)} for name, learned in self.generators.items()},
             "images": {name: asdict(mark) for name, mark in self.images.items()},
         }
         atomic.write_json(workspace / REGISTER_NAME, content)
@@ -125,7 +126,7 @@ def read_register(workspace: Path) -> Register:
         content = json.loads(path.read_text(encoding="utf-8"))
         images = {str(name): _mark_from(entry) for name, entry in content["images"].items()}
         generators = {
-            str(name): frozenset(str(one) for one in entry["trained_on"])
+            str(name): {str(one): str(image_id) for one, image_id in entry["trained_on"].items()}
             for name, entry in content["generators"].items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -72,7 +72,5 @@ def draw_pictures(
     """Draw images in batches; yields each number with its picture (H, W, C) uint8. Arguments as in `draw`."""
     for first in range(0, len(numbers), batch_size):
         chosen = numbers[first : first + batch_size]
-        images = draw(
-            network, scheduler, numbers=chosen, shape=shape, channels=channels, seed=seed, device=device
-        )
+        images = draw(network, scheduler, numbers=chosen, shape=shape, channels=channels, seed=seed, device=device)
         yield from zip(chosen, to_pixels(images), strict=True)

@@ -23,8 +23,9 @@ from autoweak.training.seeds import derive_seed
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """One image to learn from: its view (H, W, C) uint8, and the SHA-256 of its file."""
+    """One image to learn from: its id, its view (H, W, C) uint8, and the SHA-256 of its file."""
 
+    image_id: str
     view: NDArray[np.uint8]
     sha256: str
 
@@ -39,7 +40,7 @@ class Training:
         mirror: whether images may be flipped left to right.
         epochs: passes over the images; None is the bundle's number. A longer training goes on where a shorter ended.
         seed: fixes everything random.
-        overrides: other entries of train.json to set, e.g. a network for tests.
+        overrides: other entries of train.json to set, e.g. batch_size.
     """
 
     shape: tuple[int, int]
@@ -100,7 +101,7 @@ def train_generator(
         noise_schedule=noise_schedule_of(root),
         shape=training.shape,
         channels=training.channels,
-        trained_on=tuple(sorted({image.sha256 for image in images})),
+        trained_on={image.sha256: image.image_id for image in images},
         fingerprint=parser.get_parsed_content("fingerprint"),
         epochs=trainer.state.max_epochs,
         loss=state.history[-1]["loss"],

@@ -58,11 +58,12 @@ class _Record(BaseModel):
 
 
 class ImageRecord(_Record):
-    """The image: its id, the SHA-256 of its content, and its size (S, H, W, C)."""
+    """The image: its id, the SHA-256 of its content, its size (S, H, W, C), and whether a generator drew it."""
 
     id: PlainName
     sha256: Sha256
     size: tuple[Positive, Positive, Positive, Positive]
+    synthetic: bool = False
 
 
 class TaskRecord(_Record):
