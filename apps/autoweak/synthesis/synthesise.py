@@ -18,12 +18,14 @@ from autoweak.errors import ImageError
 from autoweak.loop.coarse import read_patients
 from autoweak.loop.context import Context
 from autoweak.progress import each
+from autoweak.resources import resource_path
 from autoweak.studies import patients_of
+from autoweak.synthesis.bundle import BUNDLE, noise_schedule_of, sampling_scheduler
 from autoweak.synthesis.copies import distances
 from autoweak.synthesis.generator import Generator
 from autoweak.synthesis.images import check_count
 from autoweak.synthesis.marks import Mark, read_register, write_marked
-from autoweak.synthesis.pixels import network_shape, to_pixels, to_tensor
+from autoweak.synthesis.pixels import check_shape, network_shape, to_pixels, to_tensor
 from autoweak.synthesis.train import Training, TrainingImage, train_generator
 from autoweak.tasks import Mirror
 
@@ -53,12 +55,16 @@ class Request:
         """Refuse numbers that cannot be used.
 
         Raises:
-            ImageError: the sentence says which.
+            ImageError: a number is too small, or the size is no multiple of 8.
+            CheckpointError: there is no such sampler, or it has fewer steps.
         """
         for name, value in (("--count", self.count), ("--epochs", self.epochs)):
             if value is not None and value < 1:
                 msg = f"{name} must be 1 or more, got {value}."
                 raise ImageError(msg)
+        check_shape((self.size, self.size))
+        # Refused now, not after hours of training.
+        sampling_scheduler(noise_schedule_of(resource_path("bundles") / BUNDLE), self.sampler, self.steps)
 
 
 @dataclass(frozen=True)
@@ -200,6 +206,12 @@ def _write(
         kept, fresh = kept + there, fresh + (not there)
         known[hashlib.sha256(path.read_bytes()).hexdigest()] = mark
     register.with_images(known).write(context.workspace.root)
+    others = len(context.synthetic.studies) - kept
+    if others:
+        context.notes.append(
+            f"{others} other synthetic images are in {folder}, from earlier requests or brought there; delete what you "
+            "do not want to be used."
+        )
     return Synthesised(
         folder=folder,
         generator=generator.sha256,
