@@ -65,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     status = _add(commands, "status", "what is gold, weak and unlabelled; quality; models", seed=False)
     _add_studies(status)
+    _add_export(commands)
     _add_models(commands)
     _add_serve(commands)
     return parser
@@ -140,6 +141,20 @@ def _add_evaluate(commands: Any) -> None:
     command.add_argument("--labels", type=Path, help="their labels, named like the images")
     command.add_argument("--out", type=Path, help="folder for report and metrics (default: in the workspace)")
     command.add_argument("--policy", help="prompt policy instead of the task's")
+    _add_promptable(command)
+
+
+def _add_export(commands: Any) -> None:
+    command = _add(commands, "export", "turn a trained model into a MONAI bundle that runs without the studies")
+    _add_studies(command)
+    command.add_argument(
+        "--model",
+        choices=["coarse", "retrained", "final", "weak"],
+        default="final",
+        help="a trained model, or weak: coarse model, prompt policy and promptable model in one (final)",
+    )
+    command.add_argument("--out", type=Path, required=True, help="folder of the bundle; its name is the bundle's")
+    command.add_argument("--policy", help="of weak: prompt policy instead of the task's")
     _add_promptable(command)
 
 

@@ -153,6 +153,23 @@ def evaluate_command(arguments: argparse.Namespace, progress: BarProgress) -> Ou
     return Outcome({**evaluation.to_dict(), "report": str(report)}, text, tuple(context.problems))
 
 
+def export_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
+    """Turn a trained model, or the way to the weak labels, into a MONAI bundle."""
+    from autoweak.bundle.export import ExportChoice, check_target, export, trained_source, weak_source
+
+    check_target(arguments.out)
+    workspace = Workspace.existing(arguments.studies)
+    choice = ExportChoice(arguments.model)
+    if choice is ExportChoice.WEAK:
+        source = weak_source(_context(arguments, progress))
+    else:
+        source = trained_source(workspace, ModelChoice(choice.value))
+    exported = export(source, arguments.out)
+    row = [exported.model, choice.value, f"{exported.weights_bytes / 1e6:.1f} MB", str(exported.folder)]
+    text = format_table(["model", "exported as", "weights", "bundle"], [row])
+    return Outcome(exported.to_dict(), f"{text}\n\nHow to use it: {exported.folder / 'docs' / 'README.md'}")
+
+
 def status_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
     """Count what is gold, weak and unlabelled, and list the models."""
     from autoweak.loop.status import read_status
@@ -292,6 +309,7 @@ COMMANDS: dict[str, Command] = {
     "synthesise": synthesise_command,
     "evaluate": evaluate_command,
     "status": status_command,
+    "export": export_command,
     "models": models_command,
     "serve": serve_command,
 }

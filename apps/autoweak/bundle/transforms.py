@@ -174,8 +174,8 @@ def read_study(path: Any, task: Task) -> StudyImage:
     Raises:
         ImageError: it cannot be read, or there is no path, as where a viewer has sent the pixels themselves.
     """
-    if not isinstance(path, (str, Path)):
-        msg = f"The bundle reads images from files, got {type(path).__name__}; give it a path."
+    if not isinstance(path, (str, Path)) or not str(path):
+        msg = f"The bundle reads images from files, got {str(path)[:80]!r}; give the path of one, or the id of a known image."
         raise ImageError(msg)
     return _read(Path(path), Path(path).stat().st_mtime_ns if Path(path).exists() else 0, task.plane.value)
 

@@ -12,10 +12,6 @@ from autoweak.networks.strict import StrictModule
 
 # A logit whose sigmoid is 0 in float32: said of a class where nothing was looked for.
 NOTHING = -120.0
-# Probabilities this near to 0 and 1 have finite logits.
-_MARGIN = 1e-7
-_SLICES = 16  # at a time: at 512 × 512 and 8 classes a chunk stays below 200 MB
-_AXES = {"vertical": -2, "horizontal": -1}
 
 
 class Ensemble(StrictModule):
@@ -31,13 +27,20 @@ class Ensemble(StrictModule):
         mirror: flips that keep the labels true, of "horizontal" (columns) and "vertical" (rows).
     """
 
+    # Here and not at the module's head, because TorchScript knows no module's constants.
+    slices = 16  # at a time: at 512 × 512 and 8 classes a chunk stays below 200 MB
+    margin = 1e-7  # probabilities this near to 0 and 1 have finite logits
+    nothing = NOTHING
+    __constants__ = ("margin", "nothing", "slices")
+
     def __init__(
         self, member: Callable[[], nn.Module], *, count: int = 1, size: int, mirror: Sequence[str] = ()
     ) -> None:
         super().__init__()
         self.members = nn.ModuleList([member() for _ in range(count)])
         self.size = size
-        self.axes: list[int] = [_AXES[way] for way in mirror]
+        # Two switches and not a list of axes, whose type TorchScript cannot tell when it is empty.
+        self.horizontal, self.vertical = "horizontal" in mirror, "vertical" in mirror
 
     @classmethod
     def of(cls, members: Sequence[nn.Module], *, size: int, mirror: Sequence[str] = ()) -> Ensemble:
@@ -58,23 +61,25 @@ class Ensemble(StrictModule):
         if self.training:
             return self._resized(self._mean_logits(self._squared(image)), image)
         chunks: list[Tensor] = []
-        for start in range(0, image.shape[0], _SLICES):
-            chunks.append(self._logits(image[start : start + _SLICES]))
+        for start in range(0, image.shape[0], self.slices):
+            chunks.append(self._logits(image[start : start + self.slices]))
         return torch.cat(chunks)
 
     def _logits(self, image: Tensor) -> Tensor:
         maps = self._resized(self._mean_map(self._squared(image)), image).clamp(0, 1)
-        logits = torch.logit(maps, eps=_MARGIN)
+        logits = torch.logit(maps, eps=self.margin)
         plain = image.amax(dim=(1, 2, 3), keepdim=True) == image.amin(dim=(1, 2, 3), keepdim=True)
-        return logits.masked_fill(plain, NOTHING)
+        return logits.masked_fill(plain, self.nothing)
 
     def _mean_map(self, image: Tensor) -> Tensor:
         total = torch.zeros(1, device=image.device)
         for member in self.members:
             total = total + torch.sigmoid(member(image))
-            for axis in self.axes:
-                total = total + torch.sigmoid(member(image.flip(axis))).flip(axis)
-        return total / (len(self.members) * (1 + len(self.axes)))
+            if self.horizontal:
+                total = total + torch.sigmoid(member(image.flip(-1))).flip(-1)
+            if self.vertical:
+                total = total + torch.sigmoid(member(image.flip(-2))).flip(-2)
+        return total / (len(self.members) * (1 + int(self.horizontal) + int(self.vertical)))
 
     def _mean_logits(self, image: Tensor) -> Tensor:
         total = torch.zeros(1, device=image.device)

@@ -97,11 +97,14 @@ class LargeKernelNet(nn.Module):
         return _resize(self.head(fine), image).contiguous()
 
 
-def standardise(image: Tensor) -> Tensor:
-    """Give each image and channel (N, C, H, W) mean 0 and standard deviation 1; a constant image becomes 0."""
+def standardise(image: Tensor, epsilon: float = _EPSILON) -> Tensor:
+    """Give each image and channel (N, C, H, W) mean 0 and standard deviation 1; a constant image becomes 0.
+
+    The deviation counts at least as `epsilon` (an argument, because TorchScript knows no module's constants).
+    """
     mean = image.mean(dim=(2, 3), keepdim=True)
     deviation = image.std(dim=(2, 3), keepdim=True, unbiased=False)
-    return (image - mean) / deviation.clamp_min(_EPSILON)
+    return (image - mean) / deviation.clamp_min(epsilon)
 
 
 def _resize(x: Tensor, like: Tensor) -> Tensor:

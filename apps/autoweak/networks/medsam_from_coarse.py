@@ -57,6 +57,10 @@ class MedsamFromCoarse(StrictModule):
             self.promptable, name=promptable, sha256="", contract=entry.contract, device="cpu", precision=precision
         )
 
+    def take_promptable(self, model: Promptable) -> None:
+        """Copy the weights of a promptable model of the same name and precision."""
+        self.promptable.load_state_dict(model.state_dict())
+
     def train(self, mode: bool = True) -> MedsamFromCoarse:
         """Switch the coarse model between training and evaluation; the promptable model always evaluates."""
         super().train(mode)

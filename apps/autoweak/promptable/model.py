@@ -113,6 +113,10 @@ class Promptable:
         """Name, weights, contract and precision: what its masks depend on beside image and prompts."""
         return [self.name, self.sha256, self.contract.name, self.precision.value]
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """The network's weights, in the precision it runs in."""
+        return dict(self._network.state_dict())
+
     def key_of(self, image: npt.NDArray[np.generic]) -> str:
         """Name the embedding that `encode` would make: image content, contract and weights, as SHA-256."""
         return self._key(contracts.to_rgb_uint8(image))
