@@ -16,7 +16,7 @@ from autoweak.synthesis.train import Training, TrainingImage, train_generator
 TRAINING = Training(shape=(16, 16), channels=1, mirror=True, epochs=2, overrides=(("batch_size", 4),))
 
 
-class _Killed(Exception):
+class _KilledError(Exception):
     """The process was killed."""
 
 
@@ -26,7 +26,7 @@ class _KillAfter(NoProgress):
 
     def update(self, done: int, total: int, text: str) -> None:
         if done >= self._steps:
-            raise _Killed
+            raise _KilledError
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
 def test_a_killed_training_goes_on_to_the_same_weights(discs: list[TrainingImage], tmp_path: Path) -> None:
     whole = train_generator(discs, TRAINING, folder=tmp_path / "whole", progress=NoProgress())
     often = Training(**{**vars(TRAINING), "overrides": (*TRAINING.overrides, ("state::seconds", 0.0))})
-    with pytest.raises(_Killed):
+    with pytest.raises(_KilledError):
         train_generator(discs, often, folder=tmp_path / "killed", progress=_KillAfter(5))  # in the second epoch
     assert (tmp_path / "killed" / "training.pt").is_file()
     resumed = train_generator(discs, often, folder=tmp_path / "killed", progress=NoProgress())

@@ -162,8 +162,11 @@ class Sidecar(_Record):
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON values."""
-        return self.model_dump(mode="json")
+        """All fields as JSON values; that an image is synthetic is only said where it is."""
+        content: dict[str, Any] = self.model_dump(mode="json")
+        if not self.inputs.image.synthetic:
+            del content["inputs"]["image"]["synthetic"]
+        return content
 
 
 def describe(
