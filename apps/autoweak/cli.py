@@ -64,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
                 help="which model to train (coarse); learned needs tight boxes only, from gold labels or boxes.csv",
             )
     _add_predict(commands)
+    _add_synthesise(commands)
     _add_evaluate(commands)
     status = _add(commands, "status", "what is gold, weak and unlabelled; quality; models", seed=False)
     _add_studies(status)
@@ -120,6 +121,21 @@ def _add_predict(commands: Any) -> None:
     )
     _add_promptable(command)
     command.add_argument("--out", type=Path, required=True, help="folder for the masks")
+
+
+def _add_synthesise(commands: Any) -> None:
+    command = _add(commands, "synthesise", "draw synthetic images like the unlabelled ones, as more images to label")
+    _add_studies(command)
+    command.add_argument(
+        "--task", help="name of a task (breast_ultrasound, ...) or a .yaml file; needed the first time only"
+    )
+    command.add_argument("--count", type=int, required=True, help="how many images to draw")
+    command.add_argument("--size", type=int, default=64, help="longer side of the images in pixels (64)")
+    command.add_argument("--epochs", type=int, help="passes of the training over the unlabelled images (400)")
+    command.add_argument(
+        "--sampler", choices=["ddim", "ddpm"], default="ddim", help="ddim (fast) or ddpm (all 1000 steps)"
+    )
+    command.add_argument("--steps", type=int, default=50, help="steps of ddim (50)")
 
 
 def _add_evaluate(commands: Any) -> None:

@@ -101,8 +101,15 @@ def label_command(arguments: argparse.Namespace, progress: BarProgress) -> Outco
         labelled = label(labeller)
     counts = count_verdicts(labelled.sidecars)
     notes = list(dict.fromkeys(context.notes))
-    data = {"weak_labels": counts, "kept": labelled.kept, "problems": _plain(context.problems), "notes": notes}
-    text = format_table([*counts, "unchanged"], [[*counts.values(), labelled.kept]])
+    synthetic = count_verdicts(labelled.synthetic)
+    data = {
+        "weak_labels": counts,
+        "synthetic": synthetic,
+        "kept": labelled.kept,
+        "problems": _plain(context.problems),
+        "notes": notes,
+    }
+    text = format_table([*counts, "unchanged"], [[*counts.values(), labelled.kept]]) + _synthetic_text(synthetic)
     return Outcome(data, _with_notes(text, notes), tuple(context.problems))
 
 
@@ -123,6 +130,28 @@ def predict_command(arguments: argparse.Namespace, progress: BarProgress) -> Out
     row = [predictions.model, len(predictions.written), len(predictions.empty), str(arguments.out)]
     text = format_table(["model", "masks", "of them empty", "in"], [row])
     return Outcome(predictions.to_dict(), text, predictions.problems)
+
+
+def synthesise_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
+    """Train a generator on the unlabelled images where there is none yet, and draw synthetic images with it."""
+    from autoweak.synthesis.synthesise import Request, synthesise
+
+    context = _context(arguments, progress)
+    request = Request(
+        count=arguments.count,
+        size=arguments.size,
+        epochs=arguments.epochs,
+        sampler=arguments.sampler,
+        steps=arguments.steps,
+    )
+    with context.workspace.lock():
+        result = synthesise(context, request)
+    row = [result.training_images, result.epochs, result.loss, result.written, result.kept, result.copies]
+    header = ["learned from", "epochs", "loss", "drawn", "unchanged", "near copies dropped"]
+    text = (
+        f"{format_table(header, [row])}\n\nIn {result.folder}: of no patient; `autoweak run` takes them as unlabelled."
+    )
+    return Outcome(result.to_dict(), _with_notes(text, list(dict.fromkeys(context.notes))), tuple(context.problems))
 
 
 def evaluate_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
@@ -171,6 +200,8 @@ def status_command(arguments: argparse.Namespace, progress: BarProgress) -> Outc
     rows: list[list[object]] = [["images", status.images], ["gold labels", status.gold]]
     rows += [[f"weak: {verdict}", count] for verdict, count in sorted(status.weak.items())]
     rows += [["not labelled at all", status.unlabelled - sum(status.weak.values())]]
+    if status.synthetic:
+        rows += [["synthetic images, beside these", status.synthetic]]
     text = format_table(["what", "how many"], rows)
     if status.mean_quality is not None:
         text += f"\n\nMean quality of the weak labels (expected Dice): {status.mean_quality:.3f}"
@@ -296,6 +327,7 @@ COMMANDS: dict[str, Command] = {
     "train": train_command,
     "label": label_command,
     "predict": predict_command,
+    "synthesise": synthesise_command,
     "evaluate": evaluate_command,
     "status": status_command,
     "export": export_command,
@@ -347,12 +379,19 @@ def _run_text(summary: dict[str, Any], report: Path) -> str:
         rows.append(["gold + weak", summary["gold"], used, models["retrained"]["held_out_gold_dice"]])
     counts = summary["weak_labels"]
     parts = [
-        format_table(list(counts), [list(counts.values())]),
+        format_table(list(counts), [list(counts.values())]) + _synthetic_text(summary["synthetic"]["weak_labels"]),
         format_table(["model", "gold", "weak", "Dice on held-out gold"], rows),
         f"Final model: {models['final']['version']} ({models['final']['reason']})",
         f"Report: {report}",
     ]
     return _with_notes("\n\n".join(parts), summary["notes"])
+
+
+def _synthetic_text(counts: dict[str, int]) -> str:
+    """A line on the weak labels of synthetic images, which the table does not count; nothing where there are none."""
+    if not sum(counts.values()):
+        return ""
+    return "\nOf synthetic images: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + "."
 
 
 def _with_notes(text: str, notes: list[str]) -> str:

@@ -34,7 +34,7 @@ def check(bundle_root: str) -> None:
 
     MONAI takes a misspelt override as a new entry, and runs as if it had not been given.
     """
-    _check_names(Path(bundle_root))
+    check_names(Path(bundle_root))
     running = running_config()
     own = read_config(bundle_root)
     # An override of the command line counts; an expression such as that of `train.json` only says where to look.
@@ -53,7 +53,12 @@ def _is_expression(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(("$", "@", "%"))
 
 
-def _check_names(bundle_root: Path) -> None:
+def check_names(bundle_root: Path) -> None:
+    """Refuse an override that names no entry of any config of the bundle.
+
+    Raises:
+        TaskError: there is one; the sentence says which, and what it may have meant.
+    """
     known = set(_MONAI_KEYS)
     for path in sorted((bundle_root / "configs").glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -147,6 +147,8 @@ def _record(
     coarse: ModelVersion | None,
 ) -> dict[str, Any]:
     scores = held_out_dice(model, gold, context.task)
+    weak = {sample.image_id for samples in extra.values() for sample in samples}
+    synthetic = {study.image_id for study in context.synthetic.studies}
     return {
         "fingerprint": key,
         "task": context.task.name,
@@ -154,7 +156,8 @@ def _record(
         "sha256": model.sha256,
         "gold": len(gold),
         "coarse": None if coarse is None else coarse.name,
-        "weak": len({sample.image_id for samples in extra.values() for sample in samples}),
+        "weak": len(weak - synthetic),
+        "synthetic": len(weak & synthetic),
         "cv_dice": scores,
         "mean_cv_dice": sum(scores.values()) / len(scores),
         "autoweak": autoweak.__version__,

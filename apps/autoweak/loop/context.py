@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from autoweak.workspace import Workspace
 if TYPE_CHECKING:
     from autoweak.promptable import EmbeddingCache, Promptable
     from autoweak.prompts import PromptPolicy
+    from autoweak.synthesis.studies import SyntheticStudies
 
 # 4 GB hold about 28,000 slices of the small model, or 1,000 of MedSAM.
 EMBEDDING_CACHE_BYTES = 4 * 1024**3
@@ -86,6 +88,24 @@ class Context:
         )
         context.notes.extend(studies.notes)
         return context
+
+    @cached_property
+    def synthetic(self) -> SyntheticStudies:
+        """The synthetic images that lie beside the studies; what was left aside of them becomes notes.
+
+        Raises:
+            StudiesError: their folder cannot be listed.
+        """
+        from autoweak.synthesis.studies import synthetic_studies
+
+        found = synthetic_studies(self.studies, self.workspace.root)
+        self.notes.extend(found.notes)
+        return found
+
+    @property
+    def unlabelled(self) -> tuple[Study, ...]:
+        """What gets weak labels: images of patients without a gold label, then synthetic ones."""
+        return (*self.studies.unlabelled, *self.synthetic.studies)
 
     def remember_task(self) -> None:
         """Record the task in the workspace: from now on the studies are for it."""

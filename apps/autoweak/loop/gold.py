@@ -65,6 +65,11 @@ def _read(context: Context, study: Study) -> Gold | None:
     if read is None or study.gold is None:
         return None
     image, view = read
+    if context.synthetic.holds(image):
+        from autoweak.synthesis.studies import LABELLED_BY_A_PERSON
+
+        context.notes.append(f"{study.image_id}: {LABELLED_BY_A_PERSON}")
+        return None
     try:
         label = read_label(study.gold, image=image, task=context.task)
     except AutoweakError as error:

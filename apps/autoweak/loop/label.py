@@ -95,7 +95,12 @@ class Labeller:
         task = self.context.task
         slices, height, width, channels = image.pixels.shape
         return Inputs(
-            image=ImageRecord(id=image.image_id, sha256=image.sha256, size=(slices, height, width, channels)),
+            image=ImageRecord(
+                id=image.image_id,
+                sha256=image.sha256,
+                size=(slices, height, width, channels),
+                synthetic=self.context.synthetic.holds(image),
+            ),
             task=TaskRecord(name=task.name, sha256=task.sha256),
             coarse=CoarseRecord(version=self.version.name, sha256=self.coarse.sha256),
             promptable=PromptableRecord(
@@ -123,10 +128,17 @@ class Labeller:
 
 @dataclass(frozen=True)
 class Labelled:
-    """What `label` did: sidecars in order of image id, and how many of them were there already."""
+    """What `label` did.
+
+    Attributes:
+        sidecars: of the images of patients, in order of image id.
+        kept: how many weak labels were there already.
+        synthetic: sidecars of the synthetic images, in order of image id.
+    """
 
     sidecars: tuple[Sidecar, ...]
     kept: int
+    synthetic: tuple[Sidecar, ...] = ()
 
 
 def calibrated(labeller: Labeller, gold: Sequence[Gold]) -> tuple[Labeller, Calibration]:
@@ -158,28 +170,29 @@ def calibrated(labeller: Labeller, gold: Sequence[Gold]) -> tuple[Labeller, Cali
 
 
 def label(labeller: Labeller) -> Labelled:
-    """Make or keep the weak label of every image without a gold label.
+    """Make or keep the weak label of every image without a gold label, synthetic ones included.
 
     What a person changed in labels/original is left as it is, with a note. Unreadable images become problems.
     """
     context = labeller.context
     context.remember_task()
-    folder = context.studies.root / WEAK_FOLDER
-    if folder.is_dir():
-        remove_partials(folder)
+    for root in (context.studies.root, context.synthetic.root):
+        if (root / WEAK_FOLDER).is_dir():
+            remove_partials(root / WEAK_FOLDER)
     write_json(context.workspace.root / "quality.json", labeller.quality.to_dict())
-    sidecars, kept = [], 0
+    sidecars: dict[bool, list[Sidecar]] = {False: [], True: []}
+    kept = 0
     context.progress.stage("Weak labels")
-    for study in each(context.studies.unlabelled, context.progress):
+    for study in each(context.unlabelled, context.progress):
         try:
             made = label_one(labeller, study)
         except AutoweakError as error:
             context.report_problem(study.image_id, error)
             continue
         if made is not None:
-            sidecars.append(made[0])
+            sidecars[study.synthetic].append(made[0])
             kept += made[1]
-    return Labelled(tuple(sidecars), kept)
+    return Labelled(tuple(sidecars[False]), kept, synthetic=tuple(sidecars[True]))
 
 
 def label_one(labeller: Labeller, study: Study) -> tuple[Sidecar, bool] | None:
@@ -194,7 +207,9 @@ def label_one(labeller: Labeller, study: Study) -> tuple[Sidecar, bool] | None:
     """
     # Of two writers of one label, as a server and a command are, one's mask could stay with the other's sidecar.
     with FileLock(labeller.context.workspace.root / "labels.lock"):
-        return _label_one(labeller, study, labeller.context.studies.root / WEAK_FOLDER)
+        context = labeller.context
+        root = context.synthetic.root if study.synthetic else context.studies.root
+        return _label_one(labeller, study, root / WEAK_FOLDER)
 
 
 def _label_one(labeller: Labeller, study: Study, folder: Path) -> tuple[Sidecar, bool] | None:

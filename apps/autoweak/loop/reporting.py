@@ -114,6 +114,7 @@ def _what_was_done(result: RunResult, summary: dict[str, Any]) -> tuple[str, ...
         f"on the gold each fold held out it reaches a Dice of {coarse['held_out_gold_dice']:.3f}.",
         f"Its maps prompted {promptable.name} on {summary['unlabelled']} images (policy {policy.name}). The pictures "
         f"below show the worst of them, and the {_GOLD_PICTURES} worst of the same made of gold images.",
+        *_synthetic_sentence(summary),
         "Quality, the expected Dice, is "
         + (
             f"calibrated on {result.calibration.quality.gold} weak labels of gold images."
@@ -123,6 +124,17 @@ def _what_was_done(result: RunResult, summary: dict[str, Any]) -> tuple[str, ...
         f"Final model: {summary['models']['final']['version']} ({summary['models']['final']['reason']})."
         + (f" Retraining used {retrained['weak_labels_used']} weak labels." if retrained else ""),
     )
+
+
+def _synthetic_sentence(summary: dict[str, Any]) -> tuple[str, ...]:
+    count, retrained = summary["synthetic"]["images"], summary["models"]["retrained"]
+    if not count:
+        return ()
+    used = f" and {retrained['synthetic_used']} were trained on" if retrained else ""
+    sentence = (
+        f"{count} synthetic images got weak labels too{used}; they are of no patient, and no other figure counts them."
+    )
+    return (sentence,)
 
 
 def _run_figures(summary: dict[str, Any]) -> tuple[KeyFigure, ...]:

@@ -7,6 +7,7 @@ through the weak labels it shaped.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ def retrain(context: Context, gold: tuple[Gold, ...], labeller: Labeller) -> Mod
     inputs = {
         "gold": training_inputs(context, gold),
         "weak": labeller.settings(),
-        "images": sorted(study.image_id for study in context.studies.unlabelled),
+        "images": sorted(study.image_id for study in context.unlabelled),
     }
     key = fingerprint(inputs)
     found = context.workspace.find(ModelKind.RETRAINED, key)
@@ -65,14 +66,40 @@ def cross_fitted(
     extra: dict[int, list[Sample]] = {member: [] for member in members}
     known = {item.image.sha256 for item in gold}
     patients = known_patients(context, gold)
-    held_out = [{patients.get(image_id) for image_id in fold} - {None} for fold in labeller.coarse.card.folds]
+    held_out = [_held_out(fold, gold, patients) for fold in labeller.coarse.card.folds]
     context.progress.stage("Weak labels for each fold")
-    for study in each(context.studies.unlabelled, context.progress):
-        # Another image of a held-out patient must not be learned from either.
-        allowed = [member for member in members if patients.get(study.image_id) not in held_out[member]]
+    for study in each(context.unlabelled, context.progress):
+        # Another image of a held-out patient must not be learned from either, nor what was drawn after one.
+        behind = _behind(context, study, patients)
+        allowed = [member for member in members if not behind & held_out[member]]
         for member, sample in _samples(context, labeller, study, members=allowed, folder=folder, known=known):
             extra[member].append(sample)
     return extra
+
+
+def _held_out(fold: Sequence[str], gold: tuple[Gold, ...], patients: Mapping[str, str]) -> set[str]:
+    """Patients and hashes of the images that a fold holds out."""
+    hashes = {item.image.sha256 for item in gold if item.study.image_id in fold}
+    return hashes | {patients[image_id] for image_id in fold if image_id in patients}
+
+
+def _behind(context: Context, study: Study, patients: Mapping[str, str]) -> set[str]:
+    """Patients, and hashes of other images, that an image has something of.
+
+    A synthetic image has something of all that its generator learned from.
+    """
+    own = {patients[study.image_id]} if study.image_id in patients else set()
+    read = context.read(study)
+    if read is None or not context.synthetic.holds(read[0]):
+        return own
+    seen = context.synthetic.learned_from(read[0])
+    if seen is None:
+        context.notes.append(
+            f"{study.image_id} is synthetic, and what its generator learned from is not known here: if it has seen "
+            "gold images, the Dice on held-out gold is too good."
+        )
+        return own
+    return own | set(seen) | {patients[image_id] for image_id in seen.values() if image_id in patients}
 
 
 def _samples(

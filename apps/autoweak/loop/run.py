@@ -65,6 +65,10 @@ def summarise(result: RunResult) -> dict[str, Any]:
         "gold": len(result.gold),
         "unlabelled": len(result.context.studies.unlabelled),
         "weak_labels": count_verdicts(result.labelled.sidecars),
+        "synthetic": {
+            "images": len(result.context.synthetic.studies),
+            "weak_labels": count_verdicts(result.labelled.synthetic),
+        },
         "mean_quality": sum(qualities) / len(qualities) if qualities else None,
         "policy": result.context.policy.to_dict(),
         "promptable": {"name": result.labeller.promptable.name, "sha256": result.labeller.promptable.sha256},
@@ -76,6 +80,7 @@ def summarise(result: RunResult) -> dict[str, Any]:
                 "version": result.retrained.name,
                 "held_out_gold_dice": record(result.retrained)["mean_cv_dice"],
                 "weak_labels_used": record(result.retrained)["weak"],
+                "synthetic_used": record(result.retrained).get("synthetic", 0),
             },
             "final": {"version": result.decision.final.name, "reason": result.decision.reason},
         },

@@ -9,17 +9,22 @@ from typing import Any
 
 from autoweak.errors import AutoweakError
 from autoweak.studies import StudiesFolder, open_studies
+from autoweak.synthesis.studies import synthetic_studies
 from autoweak.weak_labels import Status, read_sidecar
 from autoweak.workspace import FOLDER_NAME, ModelKind, Workspace
 
 
 @dataclass(frozen=True)
 class StudiesStatus:
-    """Counts and models of one studies folder; `weak` counts verdicts, `nothing found` and `unknown`."""
+    """Counts and models of one studies folder; `weak` counts verdicts, `nothing found` and `unknown`.
+
+    `synthetic` counts the synthetic images beside them; nothing else here counts those.
+    """
 
     images: int
     gold: int
     unlabelled: int
+    synthetic: int
     weak: dict[str, int]
     mean_quality: float | None
     models: tuple[dict[str, Any], ...]
@@ -44,6 +49,7 @@ def read_status(root: Path) -> StudiesStatus:
         images=len(studies.studies),
         gold=len(studies.gold),
         unlabelled=len(studies.unlabelled),
+        synthetic=len(synthetic_studies(studies, workspace.root).studies),
         weak=weak,
         mean_quality=sum(qualities) / len(qualities) if qualities else None,
         models=tuple(_models(workspace)),

@@ -11,6 +11,7 @@ from autoweak.server.datastore import FolderDatastore
 from autoweak.server.describe import Descriptions
 from autoweak.server.leases import Leases
 from autoweak.server.ranking import rank
+from autoweak.synthesis.marks import is_marked
 
 
 class WeakLabelStrategy(Strategy):
@@ -27,7 +28,9 @@ class WeakLabelStrategy(Strategy):
         del datastore  # the app has one
         studies = self._datastore.studies()
         held = self._leases.held()
-        waiting = {study.image_id: self._datastore.sidecar(study) for study in studies.unlabelled}
+        # A synthetic image that someone put among the patients' is nothing to review.
+        shown = [study for study in studies.unlabelled if not is_marked(study.path)]
+        waiting = {study.image_id: self._datastore.sidecar(study) for study in shown}
         known = [study.image_id for study in studies.gold] + [image_id for image_id in held if image_id in waiting]
         every = {study.image_id: study for study in studies.studies}
         ranked = rank(waiting, known=known, describe=self._descriptions.within(every))

@@ -26,6 +26,7 @@ class Study:
         gold: the label that a person made or accepted (`labels/final`).
         weak: the label that the program made (`labels/original`).
         sidecar: the weak label's JSON.
+        synthetic: whether a generator drew the image; see `autoweak.synthesis`.
     """
 
     image_id: str
@@ -33,6 +34,7 @@ class Study:
     gold: Path | None = None
     weak: Path | None = None
     sidecar: Path | None = None
+    synthetic: bool = False
 
 
 @dataclass(frozen=True)

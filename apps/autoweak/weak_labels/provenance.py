@@ -58,11 +58,12 @@ class _Record(BaseModel):
 
 
 class ImageRecord(_Record):
-    """The image: its id, the SHA-256 of its content, and its size (S, H, W, C)."""
+    """The image: its id, the SHA-256 of its content, its size (S, H, W, C), and whether a generator drew it."""
 
     id: PlainName
     sha256: Sha256
     size: tuple[Positive, Positive, Positive, Positive]
+    synthetic: bool = False
 
 
 class TaskRecord(_Record):
@@ -161,8 +162,11 @@ class Sidecar(_Record):
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON values."""
-        return self.model_dump(mode="json")
+        """All fields as JSON values; that an image is synthetic is only said where it is."""
+        content: dict[str, Any] = self.model_dump(mode="json")
+        if not self.inputs.image.synthetic:
+            del content["inputs"]["image"]["synthetic"]
+        return content
 
 
 def describe(
