@@ -83,7 +83,7 @@ class DicomWebDatastore(FolderDatastore):
     def get_image_uri(self, image_id: str) -> str:
         study = self.study(image_id)
         self._live.image(study)  # fetches it
-        return str(self._as_nifti(study))
+        return str(self._file(study))
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         with self.forgetting(image_filename):
