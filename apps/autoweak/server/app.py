@@ -151,7 +151,8 @@ class AutoweakApp(MONAILabelApp):
             raise NotFoundError(f"There is no model {str(request.get('model'))[:80]!r}; use {', '.join(self._infers)}.")
         sent = request.get("label")
         with self.store.forgetting(request.get("image"), sent):
-            found: dict[str, Any] = {"study": self._study(request.get("image"))}
+            # Both set always: a request's own parameters must not name a file to be read.
+            found: dict[str, Any] = {"study": self._study(request.get("image")), "label_file": None}
             if isinstance(sent, str) and self._is_upload(sent):
                 found |= {"label_file": sent, "label": None}
             path, params = task({**request, **found})

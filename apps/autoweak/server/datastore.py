@@ -29,6 +29,8 @@ from autoweak.studies import StudiesFolder, Study, StudyImage, check_id, list_im
 from autoweak.studies.names import ending, kind_of
 from autoweak.weak_labels import Sidecar, read_sidecar
 
+# Said of an image by the program alone: viewers open the path.
+_OWN_INFO = {"id", "name", "path", "score", "reason"}
 FINAL, ORIGINAL = "final", "original"
 TAGS = (FINAL, ORIGINAL)
 
@@ -245,7 +247,10 @@ class FolderDatastore(Datastore):
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         self.study(image_id)
-        self._info.setdefault(image_id, {}).update(info)
+        if not isinstance(info.get("strategy", {}), dict):
+            raise BadRequestError("The strategy in what is known of an image must be a JSON object.")
+        told = {key: value for key, value in info.items() if key not in _OWN_INFO}
+        self._info.setdefault(image_id, {}).update(told)
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         raise BadRequestError("What is known of a label is in its sidecar, which only the program writes.")
