@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 import requests
+from monailabel.client import MONAILabelClient
 
 from autoweak.phantoms.volume import make_volume_phantom
 from tests.server.clients import Ohif, Server, Slicer
@@ -21,9 +22,13 @@ OBLIQUE = (0.8, 0.6, 0.0, -0.48, 0.64, 0.6)
 pytestmark = pytest.mark.e2e
 
 
-def _volume() -> np.ndarray:
+SHAPE = (24, 20, 10)
+MORE = 3
+
+
+def _volume(seed: int = 0) -> np.ndarray:
     """Slices, rows, columns."""
-    return make_volume_phantom(0, shape=(24, 20, 10)).image.transpose(2, 1, 0)
+    return make_volume_phantom(seed, shape=SHAPE).image.transpose(2, 1, 0)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +40,8 @@ def series(orthanc: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         "CT": write_series(folder / "CT", "CT", _volume(), cosines=OBLIQUE, step=-2.0),
         "CR": write_picture(folder / "CR", "CR", np.zeros((60, 80), dtype=np.uint16)),
     }
+    for seed in range(1, MORE + 1):
+        uids[f"MR{seed}"] = write_series(folder / f"MR{seed}", "MR", _volume(seed))
     for name in uids:
         upload(orthanc, folder / name)
     return uids
@@ -49,7 +56,7 @@ def volumes_server(
 
 
 def test_only_wanted_modalities_are_listed(volumes_server: Server) -> None:
-    assert volumes_server.info()["datastore"]["total"] == 2
+    assert volumes_server.info()["datastore"]["total"] == 2 + MORE
 
 
 def test_viewer_reads_through_the_proxy_and_nothing_beside(volumes_server: Server, series: dict[str, str]) -> None:
@@ -66,7 +73,7 @@ def test_viewer_reads_through_the_proxy_and_nothing_beside(volumes_server: Serve
 def test_next_sample_tells_ohif_where_the_study_is(volumes_server: Server, series: dict[str, str]) -> None:
     sample = Ohif(volumes_server).next_sample()
     assert sample["SeriesInstanceUID"] == sample["id"]
-    assert sample["id"] in (series["MR"], series["CT"])
+    assert sample["id"] in series.values()
     assert sample["StudyInstanceUID"]
     assert sample["path"].endswith(".nii.gz")
 
@@ -103,3 +110,27 @@ def test_volumes_are_clicked_and_saved(
     assert np.allclose(sorted(map(tuple, places)), sorted(map(tuple, wanted)), atol=1e-2)
     counts = sorted(int(frame.sum()) for frame in segmentation.pixel_array)
     assert counts == [10, 18]
+
+
+def test_loop_through_the_client(volumes_server: Server, orthanc: str, series: dict[str, str], tmp_path: Path) -> None:
+    """MONAI Label's own client class: images of the PACS are labelled, a model is trained, the last is segmented."""
+    (tmp_path / "client").mkdir()
+    client = MONAILabelClient(volumes_server.url, str(tmp_path / "client"), "a-person")
+    seeds = {series["MR"]: 0, **{series[f"MR{seed}"]: seed for seed in range(1, MORE + 1)}}
+    while client.info()["datastore"]["completed"] < 4:
+        sample = client.next_sample("weak_label", {})
+        seed = seeds.get(sample["id"], 0)
+        truth = make_volume_phantom(seed, shape=SHAPE).mask.astype(np.uint8)
+        label = tmp_path / "label.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(truth, nibabel.load(sample["path"]).affine), label)
+        names = [{"name": name, "idx": value} for value, name in enumerate(("anterior", "posterior"), start=1)]
+        client.save_label(sample["id"], str(label), params={"label_info": names})
+    client.train_start("retrain", {})
+    volumes_server.wait_for("/train/")
+    last = client.next_sample("weak_label", {})["id"]
+    file, params = client.infer("medsam_from_coarse", last, {"result_extension": ".nii.gz"})
+    assert params["status"] in {"labelled", "nothing found"}
+    assert nibabel.load(file).shape == SHAPE
+    client.save_label(last, file, params={"label_info": names})
+    # A person has accepted what a model made.
+    assert segmentation_of(orthanc, last).SegmentSequence[0].SegmentAlgorithmType == "SEMIAUTOMATIC"

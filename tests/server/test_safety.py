@@ -13,7 +13,6 @@ from PIL import Image
 
 from autoweak.server.batch import BATCH_MODEL
 from tests.server.clients import TIMEOUT, Server, Slicer, put_image, put_label
-from tests.server.conftest import Start, phantom_studies
 
 OUTSIDE = [
     "../outside",
@@ -328,20 +327,18 @@ def test_image_sent_along_is_segmented_and_not_kept(fresh: Server) -> None:
         time.sleep(0.1)
 
 
-def test_uploads_are_bounded(start: Start, tmp_path: Path) -> None:
-    studies, task = phantom_studies(tmp_path)
-    server = start(studies, task=task, max_upload_mb=1)
+def test_uploads_are_bounded(fresh: Server, tmp_path: Path) -> None:
     large = tmp_path / "large.png"
-    large.write_bytes(b"\0" * (2 * 1024**2))
-    answer = put_image(server, "large", large)
+    large.write_bytes(b"\0" * (9 * 1024**2))
+    answer = put_image(fresh, "large", large)
     assert answer.status_code == 413
-    assert "1 MB" in _sentence(answer)
+    assert "8 MB" in _sentence(answer)
 
     def endless() -> object:
-        for _ in range(64):
+        for _ in range(9 * 16):
             yield b"\0" * (64 * 1024)
 
     # Without a length in its header.
-    answer = requests.put(f"{server.url}/datastore/image?image=x", data=endless(), timeout=TIMEOUT)
+    answer = requests.put(f"{fresh.url}/datastore/image?image=x", data=endless(), timeout=TIMEOUT)
     assert answer.status_code == 413
-    assert server.get("/info/").ok
+    assert fresh.get("/info/").ok
