@@ -113,7 +113,7 @@ def test_saved_again_it_is_replaced_and_the_earlier_one_kept(fresh: Server, draw
         assert np.array_equal(np.asarray(picture), drawn)
 
 
-def test_segments_are_told_apart_by_name(volumes: Server) -> None:
+def test_segments_are_told_apart_by_name(volumes: Server, tmp_path: Path) -> None:
     image = "volume3"
     affine = nibabel.load(volumes.studies / f"{image}.nii.gz").affine
     mask = np.zeros((40, 36, 28), dtype=np.uint8)
@@ -129,6 +129,12 @@ def test_segments_are_told_apart_by_name(volumes: Server) -> None:
     saved = np.asarray(nibabel.load(volumes.studies / "labels" / "final" / f"{image}.nii.gz").dataobj)
     assert set(np.unique(saved[5:9])) == {0, 2}
     assert set(np.unique(saved[20:22])) == {1}
+    # Numbered without the segment "background", and named with it.
+    file = tmp_path / "label.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(mask, affine), file)
+    assert put_label(volumes, image, file, {"label_info": [{"name": "posterior", "idx": 2}]}).ok
+    saved = nibabel.load(volumes.studies / "labels" / "final" / f"{image}.nii.gz")
+    assert np.array_equal(np.asarray(saved.dataobj), mask * 2)
     refused = Slicer(volumes).submit(image, mask, ["Segment_1"], affine=affine)
     assert refused.status_code == 422
     assert "anterior, posterior" in refused.json()["detail"]

@@ -161,7 +161,8 @@ class FolderDatastore(Datastore):
         # MONAI Label tells this path to clients in the place of `get_image_uri`'s; a folder they could not load.
         alone = study.frame is None and study.path.is_file()
         path = {"path": str(study.path)} if alone else {}
-        name = study.path.name if study.frame is None else f"{image_id}.png"
+        # Under this name a viewer on another machine keeps what it fetches, and takes its format from it.
+        name = study.path.name if alone else f"{image_id}{'.nii.gz' if study.frame is None else '.png'}"
         return {**self._info.get(image_id, {}), "name": name, **path}
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
