@@ -32,10 +32,10 @@ COLOURS = 128
 
 
 def open_phantoms(folder: Path) -> Context:
-    """Sixteen gold phantoms and a task whose training is short."""
-    write_phantom_studies(folder, PhantomKind.ULTRASOUND, gold=16, unlabelled=1, validation=0, seed=2, size=SIZE)
+    """Eight gold phantoms and a task whose training is short."""
+    write_phantom_studies(folder, PhantomKind.ULTRASOUND, gold=8, unlabelled=1, validation=0, seed=2, size=SIZE)
     content = load_task("breast_ultrasound").model_dump(mode="json", exclude_none=True)
-    content["coarse"].update(size=96, epochs=30, folds=2)
+    content["coarse"].update(size=64, epochs=12, folds=2)
     path = folder / "task.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return Context.open(folder / "studies", load_task(path))

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.e2e
 
 
 SHAPE = (24, 20, 10)
-MORE = 3
+MORE = 4
 
 
 def _volume(seed: int = 0) -> np.ndarray:
@@ -117,13 +117,13 @@ def test_loop_through_the_client(volumes_server: Server, orthanc: str, series: d
     (tmp_path / "client").mkdir()
     client = MONAILabelClient(volumes_server.url, str(tmp_path / "client"), "a-person")
     seeds = {series["MR"]: 0, **{series[f"MR{seed}"]: seed for seed in range(1, MORE + 1)}}
+    names = [{"name": name, "idx": value} for value, name in enumerate(("anterior", "posterior"), start=1)]
     while client.info()["datastore"]["completed"] < 4:
         sample = client.next_sample("weak_label", {})
         seed = seeds.get(sample["id"], 0)
         truth = make_volume_phantom(seed, shape=SHAPE).mask.astype(np.uint8)
         label = tmp_path / "label.nii.gz"
         nibabel.save(nibabel.Nifti1Image(truth, nibabel.load(sample["path"]).affine), label)
-        names = [{"name": name, "idx": value} for value, name in enumerate(("anterior", "posterior"), start=1)]
         client.save_label(sample["id"], str(label), params={"label_info": names})
     client.train_start("retrain", {})
     volumes_server.wait_for("/train/")

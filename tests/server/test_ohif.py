@@ -97,7 +97,7 @@ class Panel:
         """Tick an option of a model in the dialog, and confirm."""
         from selenium.webdriver.support.ui import Select
 
-        self.click("//a[normalize-space()='Options']")
+        self.click("//*[normalize-space(text())='Options / Configurations']")
         self.find("//select[@name='selectSection']", lambda box: Select(box).select_by_value(section))
         self.find("//select[@name='selectName']", lambda box: Select(box).select_by_value(model))
         self.click(f"//input[@id='{section}{model}{key}']")

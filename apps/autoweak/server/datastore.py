@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from monailabel.interfaces.datastore import Datastore
 
 from autoweak.atomic import write_with
 from autoweak.errors import AutoweakError, StudiesError
 from autoweak.progress import Progress
 from autoweak.server.errors import BadRequestError, NotFoundError
+from autoweak.server.files import image_file
 from autoweak.server.gold import read_sent_label, save_gold
 from autoweak.server.listing import Listing
 from autoweak.server.live import Live
@@ -301,34 +301,7 @@ class FolderDatastore(Datastore):
         }
 
     def _file(self, study: Study) -> Path:
-        if study.frame is not None:
-            return self._as_png(study)
-        return self._as_nifti(study) if study.path.is_dir() else study.path
-
-    def _as_png(self, study: Study) -> Path:
-        """A frame of a film in a file of its own: with its own values where PNG has them, else as the models see it."""
-        from PIL import Image
-
-        image, view = self._live.image(study)
-        path = self._cache("volumes") / f"{study.image_id}-{image.sha256[:12]}.png"
-        if not path.exists():
-            pixels = image.pixels if image.pixels.dtype in (np.uint8, np.uint16) else view
-            picture = Image.fromarray(pixels[0, ..., 0] if pixels.shape[-1] == 1 else pixels[0])
-            write_with(path, lambda partial: picture.save(partial, format="PNG"))
-        return path
-
-    def _as_nifti(self, study: Study) -> Path:
-        from autoweak.studies.dicom_series import files
-        from autoweak.studies.nifti import write_volume
-
-        image, _ = self._live.image(study)
-        if image.geometry.affine is None:
-            return next(iter(files(study.path)))
-        path = self._cache("volumes") / f"{study.image_id}-{image.sha256[:12]}.nii.gz"
-        if not path.exists():
-            stored = image.geometry.from_slices(image.pixels[..., 0])
-            write_volume(path, stored, affine=image.geometry.affine)
-        return path
+        return image_file(study, live=self._live, folder=self._cache("volumes"))
 
     def _cache(self, name: str) -> Path:
         folder = self._live.workspace.root / name
