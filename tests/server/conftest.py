@@ -78,7 +78,7 @@ def server_command(studies: Path | str, port: int, conf: dict[str, object]) -> l
 
 
 def _wait(server: Server, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         try:
             if requests.get(f"{server.url}/info/", timeout=5).ok:
