@@ -40,7 +40,7 @@ class Server:
         assert self.post("/train/retrain", params).ok
         return self.wait_for("/train/")
 
-    def wait_for(self, path: str, *, seconds: float = 120) -> dict[str, Any]:
+    def wait_for(self, path: str, *, seconds: float = 240) -> dict[str, Any]:
         """Poll a task until it is over."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

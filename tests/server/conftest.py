@@ -9,14 +9,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import requests
 import yaml
+from monailabel.client import MONAILabelClient
 
 from autoweak.phantoms.demo import PhantomKind, write_phantom_studies
 from autoweak.phantoms.volume import make_volume_phantom, write_volume_phantom
@@ -75,7 +78,7 @@ def server_command(studies: Path | str, port: int, conf: dict[str, object]) -> l
 
 
 def _wait(server: Server, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         try:
             if requests.get(f"{server.url}/info/", timeout=5).ok:
@@ -84,6 +87,17 @@ def _wait(server: Server, process: subprocess.Popen[bytes]) -> None:
             assert process.poll() is None, server.log.read_text()
             time.sleep(0.2)
     pytest.fail(server.log.read_text())
+
+
+def latencies(server: Server, until: threading.Event, *, least: int = 10) -> list[float]:
+    """Seconds that `/info` takes, again and again `until` then, ascending."""
+    seconds = []
+    while not until.is_set() or len(seconds) < least:
+        started = time.perf_counter()
+        assert requests.get(f"{server.url}/info/", timeout=30).ok
+        seconds.append(time.perf_counter() - started)
+        time.sleep(0.05)
+    return sorted(seconds)
 
 
 def short_task(name: str, path: Path, **changes: object) -> Path:
@@ -107,16 +121,29 @@ def phantom_studies(folder: Path) -> tuple[Path, Path]:
 def fresh(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
     """A server before any training."""
     studies, task = phantom_studies(tmp_path_factory.mktemp("fresh"))
-    return start(studies, task=task)
+    return start(studies, task=task, max_upload_mb=8)
 
 
 @pytest.fixture(scope="session")
-def trained(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    """A server whose coarse model was trained through REST, with weak labels for all images."""
+def training(start: Start, tmp_path_factory: pytest.TempPathFactory) -> tuple[Server, list[float]]:
+    """A server with a training started by MONAI Label's own client; how long `/info` took meanwhile, ascending."""
     studies, task = phantom_studies(tmp_path_factory.mktemp("trained"))
     server = start(studies, task=task)
-    server.train()
-    return server
+    MONAILabelClient(server.url, str(studies.parent)).train_start("retrain", {})
+    ended = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        watch = pool.submit(latencies, server, ended)
+        try:
+            server.wait_for("/train/")
+        finally:
+            ended.set()
+        return server, watch.result()
+
+
+@pytest.fixture(scope="session")
+def trained(training: tuple[Server, list[float]]) -> Server:
+    """A server whose coarse model was trained through REST, with weak labels for all images."""
+    return training[0]
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,11 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
     CTImageStorage,
+    DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     MRImageStorage,
     UltrasoundImageStorage,
+    UltrasoundMultiFrameImageStorage,
     VLPhotographicImageStorage,
     generate_uid,
 )
@@ -24,21 +26,24 @@ CLASS_OF = {
     "CT": CTImageStorage,
     "MR": MRImageStorage,
     "CR": ComputedRadiographyImageStorage,
+    "DX": DigitalXRayImageStorageForPresentation,
     "US": UltrasoundImageStorage,
     "XC": VLPhotographicImageStorage,
 }
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
-def _dataset(path: Path, modality: str, pixels: np.ndarray, elements: dict[str, Any]) -> None:
+def _dataset(path: Path, modality: str, pixels: np.ndarray, elements: dict[str, Any]) -> str:
+    """One instance of pixels (H, W) or (H, W, 3), or of the frames that `elements` count; returns its UID."""
     path.parent.mkdir(parents=True, exist_ok=True)
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = CLASS_OF[modality]
+    meta.MediaStorageSOPClassUID = elements.get("SOPClassUID", CLASS_OF[modality])
     meta.MediaStorageSOPInstanceUID = generate_uid()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.is_little_endian, dataset.is_implicit_VR = True, False
-    colour = pixels.ndim == 3
+    rows, columns = pixels.shape[-3:-1] if pixels.shape[-1] == 3 else pixels.shape[-2:]
+    colour = pixels.shape[-1] == 3
     bits = pixels.dtype.itemsize * 8
     values = {
         "SOPClassUID": CLASS_OF[modality],
@@ -55,9 +60,10 @@ def _dataset(path: Path, modality: str, pixels: np.ndarray, elements: dict[str, 
         "ReferringPhysicianName": "",
         "SeriesNumber": 1,
         "InstanceNumber": 1,
+        "SpecificCharacterSet": "ISO_IR 100",
         "Manufacturer": "autoweak",
-        "Rows": pixels.shape[0],
-        "Columns": pixels.shape[1],
+        "Rows": rows,
+        "Columns": columns,
         "SamplesPerPixel": 3 if colour else 1,
         "PhotometricInterpretation": "RGB" if colour else "MONOCHROME2",
         "BitsAllocated": bits,
@@ -71,6 +77,7 @@ def _dataset(path: Path, modality: str, pixels: np.ndarray, elements: dict[str, 
     for keyword, value in values.items():
         setattr(dataset, keyword, value)
     dataset.save_as(path, write_like_original=False)
+    return str(dataset.SOPInstanceUID)
 
 
 def write_picture(folder: Path, modality: str, pixels: np.ndarray) -> str:
@@ -78,6 +85,18 @@ def write_picture(folder: Path, modality: str, pixels: np.ndarray) -> str:
     series = str(generate_uid())
     _dataset(folder / "image.dcm", modality, pixels, {"SeriesInstanceUID": series, "StudyInstanceUID": generate_uid()})
     return series
+
+
+def write_exam(folder: Path, modality: str, *instances: np.ndarray) -> tuple[str, list[str]]:
+    """One series of stills, (H, W) or (H, W, 3), and films, (F, H, W) or (F, H, W, 3); its UID and its instances'."""
+    common = {"SeriesInstanceUID": str(generate_uid()), "StudyInstanceUID": str(generate_uid())}
+    uids = []
+    for number, pixels in enumerate(instances, start=1):
+        film = pixels.ndim == 4 or (pixels.ndim == 3 and pixels.shape[-1] != 3)
+        own = {"NumberOfFrames": len(pixels), "SOPClassUID": UltrasoundMultiFrameImageStorage} if film else {}
+        elements = {**common, **own, "InstanceNumber": number}
+        uids.append(_dataset(folder / f"instance{number}.dcm", modality, pixels, elements))
+    return common["SeriesInstanceUID"], uids
 
 
 def write_series(
@@ -103,12 +122,19 @@ def write_series(
     return common["SeriesInstanceUID"]
 
 
-def segmentation_of(orthanc: str, uid: str) -> pydicom.Dataset:
-    """The segmentation that Orthanc has of the image series `uid`."""
+def segmentations_of(orthanc: str, uid: str) -> list[pydicom.Dataset]:
+    """The segmentations that Orthanc has of the image series `uid`, the newest last."""
     query = {"Level": "Instance", "Query": {"Modality": "SEG"}}
+    found = []
     for one in requests.post(f"{orthanc}/tools/find", json=query, timeout=20).json():
         content = requests.get(f"{orthanc}/instances/{one}/file", timeout=20).content
         dataset = pydicom.dcmread(io.BytesIO(content))
         if dataset.ReferencedSeriesSequence[0].SeriesInstanceUID == uid:
-            return dataset
-    raise AssertionError(f"there is no segmentation of {uid}")
+            found.append(dataset)
+    return sorted(found, key=lambda dataset: f"{dataset.ContentDate}{dataset.ContentTime}")
+
+
+def segmentation_of(orthanc: str, uid: str) -> pydicom.Dataset:
+    """The segmentation that Orthanc has of the image series `uid`."""
+    (dataset,) = segmentations_of(orthanc, uid)
+    return dataset

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import nibabel
@@ -12,7 +11,7 @@ import pytest
 from PIL import Image
 
 from autoweak.studies import nrrd
-from autoweak.studies.geometry import picture_geometry
+from autoweak.studies.geometry import picture_geometry, volume_geometry
 from tests.server.clients import Ohif, Server, Slicer, put_label
 
 WIDTH, HEIGHT = 128, 96
@@ -32,6 +31,34 @@ def _gold(server: Server, image: str) -> np.ndarray:
         return np.asarray(picture)
 
 
+def _cropped(drawn: np.ndarray) -> bytes:
+    """A `.seg.nrrd` of the part of a picture that is drawn on."""
+    rows, columns = (np.flatnonzero(drawn.any(axis=axis)) for axis in (1, 0))
+    top, left = int(rows[0]), int(columns[0])
+    part = drawn[top : rows[-1] + 1, left : columns[-1] + 1]
+    lines = [
+        "NRRD0004",
+        "type: unsigned char",
+        "dimension: 3",
+        "space: left-posterior-superior",
+        f"sizes: {part.shape[1]} {part.shape[0]} 1",
+        "space directions: (1,0,0) (0,1,0) (0,0,1)",
+        "kinds: domain domain domain",
+        "encoding: raw",
+        f"space origin: ({left},{top},0)",
+        "Segment0_LabelValue:=1",
+        "Segment0_Name:=lesion",
+        f"Segmentation_ReferenceImageExtentOffset:={left} {top} 0",
+    ]
+    return "\n".join([*lines, "", ""]).encode() + part.tobytes()
+
+
+def _other(folder: Path) -> Path:
+    """A label of something else."""
+    Image.fromarray(np.full((HEIGHT, WIDTH), 255, dtype=np.uint8)).save(folder / "other.png")
+    return folder / "other.png"
+
+
 @pytest.mark.parametrize(
     ("image", "suffix"),
     [
@@ -39,26 +66,29 @@ def _gold(server: Server, image: str) -> np.ndarray:
         ("ultrasound_010", ".nrrd"),
         ("ultrasound_011", ".png"),
         ("ultrasound_012", ".bin"),
+        ("ultrasound_012", ".nii"),
+        ("ultrasound_012", ".seg.nrrd"),
     ],
 )
 def test_every_format_becomes_the_same_gold(
     fresh: Server, drawn: np.ndarray, tmp_path: Path, image: str, suffix: str
 ) -> None:
     file = tmp_path / f"label{suffix}"
-    if suffix == ".nii.gz":  # 3D Slicer, of a PNG too
+    if suffix.startswith(".nii"):  # 3D Slicer, of a PNG too
         nibabel.save(nibabel.Nifti1Image(drawn.T[..., None], np.diag([-1, -1, 1, 1])), file)
     elif suffix == ".nrrd":
         nrrd.write(file, drawn, geometry=picture_geometry(drawn.shape), compress=True)
+    elif suffix == ".seg.nrrd":  # 3D Slicer's own format: what lies around the segments
+        file.write_bytes(_cropped(drawn))
     elif suffix == ".png":
         Image.fromarray(drawn * 255).save(file)
     else:  # OHIF
         file.write_bytes(drawn.tobytes())
-    before = fresh.info()["datastore"]["completed"]
+    put_label(fresh, image, _other(tmp_path))  # saved again, it replaces what was there
     answer = put_label(fresh, image, file, {"label_info": [{"name": "lesion", "idx": 1}]})
     assert answer.ok, answer.text
     assert np.array_equal(_gold(fresh, image), drawn)
-    assert fresh.info()["datastore"]["completed"] == before + 1
-    assert image not in json.dumps(Slicer(fresh, image).next_sample()["id"])
+    assert Slicer(fresh, f"{image}{suffix}").next_sample().get("id") != image
 
 
 def test_empty_mask_is_gold(fresh: Server) -> None:
@@ -83,7 +113,7 @@ def test_saved_again_it_is_replaced_and_the_earlier_one_kept(fresh: Server, draw
         assert np.array_equal(np.asarray(picture), drawn)
 
 
-def test_segments_are_told_apart_by_name(volumes: Server) -> None:
+def test_segments_are_told_apart_by_name(volumes: Server, tmp_path: Path) -> None:
     image = "volume3"
     affine = nibabel.load(volumes.studies / f"{image}.nii.gz").affine
     mask = np.zeros((40, 36, 28), dtype=np.uint8)
@@ -99,9 +129,47 @@ def test_segments_are_told_apart_by_name(volumes: Server) -> None:
     saved = np.asarray(nibabel.load(volumes.studies / "labels" / "final" / f"{image}.nii.gz").dataobj)
     assert set(np.unique(saved[5:9])) == {0, 2}
     assert set(np.unique(saved[20:22])) == {1}
+    # Numbered without the segment "background", and named with it.
+    file = tmp_path / "label.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(mask, affine), file)
+    assert put_label(volumes, image, file, {"label_info": [{"name": "posterior", "idx": 2}]}).ok
+    saved = nibabel.load(volumes.studies / "labels" / "final" / f"{image}.nii.gz")
+    assert np.array_equal(np.asarray(saved.dataobj), mask * 2)
     refused = Slicer(volumes).submit(image, mask, ["Segment_1"], affine=affine)
     assert refused.status_code == 422
     assert "anterior, posterior" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd"])
+def test_second_label_without_the_first_in_either_format(volumes: Server, tmp_path: Path, suffix: str) -> None:
+    image = "volume2"
+    source = nibabel.load(volumes.studies / f"{image}.nii.gz")
+    mask = np.zeros(source.shape, dtype=np.uint8)
+    mask[5:9, 6:10, 7:11] = 2
+    file = tmp_path / f"label{suffix}"
+    if suffix == ".nii.gz":
+        nibabel.save(nibabel.Nifti1Image(mask, source.affine), file)
+    else:
+        geometry = volume_geometry(source.shape, source.affine, plane="axial")
+        nrrd.write(file, mask, geometry=geometry, compress=True)
+    for label_info in ([{"name": "posterior", "idx": 2}], None):  # named, and by the task's own values
+        assert put_label(volumes, image, file, {"label_info": label_info} if label_info else {}).ok
+        saved = nibabel.load(volumes.studies / "labels" / "final" / f"{image}.nii.gz")
+        assert np.array_equal(np.asarray(saved.dataobj), mask)
+
+
+def test_empty_mask_of_a_volume_is_gold_and_can_be_opened_again(volumes: Server) -> None:
+    image = "volume2"
+    affine = nibabel.load(volumes.studies / f"{image}.nii.gz").affine
+    assert Slicer(volumes).submit(image, np.zeros((40, 36, 28), dtype=np.uint8), [], affine=affine).ok
+    shown, params = Slicer(volumes).infer("medsam", image, {"label": "anterior", "foreground": []})
+    assert not shown.any()
+    assert params["label_names"] == {}
+    drawn = np.zeros((40, 36, 28), dtype=np.uint8)
+    drawn[3:6, 4:9, 5:7] = 1
+    assert Slicer(volumes).submit(image, drawn, ["anterior"], affine=affine).ok
+    shown, _ = Slicer(volumes).infer("medsam", image, {"label": "anterior", "foreground": []})
+    assert np.array_equal(shown, drawn)
 
 
 def test_label_of_another_image_is_refused(fresh: Server) -> None:

@@ -8,7 +8,9 @@ import nibabel
 import numpy as np
 import pytest
 from monailabel.client import MONAILabelClient
+from PIL import Image
 
+from autoweak.phantoms.demo import make_phantom
 from autoweak.phantoms.volume import make_volume_phantom, write_volume_phantom
 from tests.server.clients import Server
 from tests.server.conftest import Start, short_task
@@ -54,6 +56,27 @@ def test_loop_on_volumes(start: Start, client: MONAILabelClient, tmp_path: Path)
     if "original" in preloaded:
         original = nibabel.load(client.download_label(sample["id"], "original"))
         assert np.array_equal(np.asarray(original.dataobj), np.asarray(weak.dataobj))
+
+
+def test_loop_on_pictures(trained: Server, client: MONAILabelClient, tmp_path: Path) -> None:
+    """The next rounds on a folder of PNG: an image comes, its weak label is corrected and saved, the queue goes on."""
+    client.set_server_url(trained.url)
+    phantom = make_phantom("ultrasound", seed=99, size=(96, 128))
+    Image.fromarray(phantom.image).save(tmp_path / "fromclient.png")
+    assert client.upload_image(str(tmp_path / "fromclient.png"), "fromclient")["image"] == "fromclient"
+    sample = client.next_sample("weak_label", {})
+    assert Image.open(sample["path"]).size == (128, 96)
+    file, params = client.infer("medsam_from_coarse", "fromclient", {"result_extension": ".nii.gz"})
+    assert params["status"] in {"labelled", "nothing found"}
+    assert nibabel.load(file).shape == (128, 96, 1)
+    before = client.info()["datastore"]["completed"]
+    for mask in (phantom.mask, np.flipud(phantom.mask)):  # saved, and corrected once more
+        Image.fromarray(mask.astype(np.uint8) * 255).save(tmp_path / "label.png")
+        client.save_label("fromclient", str(tmp_path / "label.png"), params={"label_info": []})
+        assert client.info()["datastore"]["completed"] == before + 1
+        shown = nibabel.load(client.download_label("fromclient", "final"))
+        assert np.array_equal(np.asarray(shown.dataobj)[..., 0].T > 0, mask > 0)
+    assert client.next_sample("weak_label", {})["id"] != "fromclient"
 
 
 def test_local_dicom_folder(start: Start, client: MONAILabelClient, tmp_path: Path) -> None:

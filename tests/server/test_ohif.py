@@ -1,4 +1,8 @@
-"""The OHIF viewer that MONAI Label serves, in a real browser, against Orthanc."""
+"""The OHIF viewer that MONAI Label serves, in a real browser, against Orthanc.
+
+The screenshots go to the folder in AUTOWEAK_SCREENSHOTS, else below pytest's own; those of docs/ohif.md are made by
+`AUTOWEAK_SCREENSHOTS=docs/pictures pytest -m slow tests/server/test_ohif.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +23,14 @@ from PIL import Image
 from autoweak.phantoms.volume import make_volume_phantom
 from tests.server.clients import Server, Slicer
 from tests.server.conftest import Start, short_task, upload
-from tests.server.dicom import segmentation_of, write_series
+from tests.server.dicom import segmentation_of, segmentations_of, write_series
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SHAPE = (64, 56, 24)
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Chromium without a screen."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is missing")
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
@@ -37,7 +42,8 @@ def browser(tmp_path: Path) -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     software = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
-    for word in ("--headless=new", "--no-sandbox", *software, "--window-size=1400,900", f"--user-data-dir={tmp_path}"):
+    profile = f"--user-data-dir={tmp_path_factory.mktemp('profile')}"
+    for word in ("--headless=new", "--no-sandbox", *software, "--window-size=1400,900", profile):
         options.add_argument(word)
     running = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     yield running
@@ -71,20 +77,47 @@ class Panel:
         """Click the element at `xpath`."""
         self.find(xpath, lambda element: element.click())
 
+    def picture(self, name: str) -> Image.Image:
+        """Keep a screenshot, small enough to be shown in the documents."""
+        with Image.open(io.BytesIO(self.browser.get_screenshot_as_png())) as shot:
+            picture = shot.convert("RGB")
+        picture.quantize(96).save(self.pictures / f"ohif_{name}.png", optimize=True)
+        return picture
+
     def drawn(self, name: str) -> int:
         """Keep a screenshot, and count the coloured pixels of the first viewport: images are grey, segments are not."""
-        content = self.browser.get_screenshot_as_png()
-        (self.pictures / f"{name}.png").write_bytes(content)
-        with Image.open(io.BytesIO(content)) as picture:
-            pixels = np.asarray(picture.convert("RGB")).astype(int)[200:700, 295:550]
+        pixels = np.asarray(self.picture(name)).astype(int)[200:700, 295:550]
         return int(((pixels.max(axis=2) - pixels.min(axis=2)) > 20).sum())
 
+    def open_tab(self, name: str) -> None:
+        """Open a part of the panel."""
+        self.click(f"//label[contains(@class,'tab-label') and contains(.,'{name}')]")
 
-def test_study_is_opened_segmented_and_clicked(
-    start: Start, orthanc: str, browser: Any, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    from selenium.webdriver.common.action_chains import ActionChains
+    def choose_option(self, section: str, model: str, key: str) -> None:
+        """Tick an option of a model in the dialog, and confirm."""
+        from selenium.webdriver.support.ui import Select
 
+        self.click("//*[normalize-space(text())='Options / Configurations']")
+        self.find("//select[@name='selectSection']", lambda box: Select(box).select_by_value(section))
+        self.find("//select[@name='selectName']", lambda box: Select(box).select_by_value(model))
+        self.click(f"//input[@id='{section}{model}{key}']")
+        self.picture("options")
+        self.click("//button[normalize-space()='Confirm']")
+
+
+@dataclass
+class Desk:
+    """A server on a PACS with four labelled studies and one shown in OHIF; the truth of the latter."""
+
+    server: Server
+    orthanc: str
+    panel: Panel
+    shown: str
+    truth: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def desk(start: Start, orthanc: str, browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     folder = tmp_path_factory.mktemp("ohif")
     truth = {}
     for seed in range(5):
@@ -97,44 +130,87 @@ def test_study_is_opened_segmented_and_clicked(
     for uid in labelled:
         _submit(server, uid, truth[uid], folder)
     server.train()
-    sent = segmentation_of(orthanc, shown).SegmentSequence[0]
-    assert (sent.SegmentAlgorithmType, sent.SegmentLabel) == ("AUTOMATIC", "spleen")
-    assert sent.SegmentAlgorithmName == "autoweak medsam_from_coarse (small)"
-    study = server.get("/datastore/image/info", image=shown).json()["StudyInstanceUID"]
-
     pictures = Path(os.environ.get("AUTOWEAK_SCREENSHOTS", folder))
     pictures.mkdir(parents=True, exist_ok=True)
-    panel = Panel(browser, pictures)
-    browser.get(f"{server.url}/info/")
+    return Desk(server, orthanc, Panel(browser, pictures), shown, truth[shown])
+
+
+def test_weak_labels_are_sent_as_automatic(desk: Desk) -> None:
+    sent = segmentation_of(desk.orthanc, desk.shown).SegmentSequence[0]
+    assert (sent.SegmentAlgorithmType, sent.SegmentLabel) == ("AUTOMATIC", "spleen")
+    assert sent.SegmentAlgorithmName == "autoweak medsam_from_coarse (small)"
+
+
+def test_study_is_opened_segmented_clicked_saved_and_trained(desk: Desk) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    server, panel, browser = desk.server, desk.panel, desk.panel.browser
+    browser.get(f"{server.url}/ohif/")
+    panel.click("//button[contains(.,'Confirm and Hide')]")
+    panel.click("//*[contains(text(),'PHANTOM')]")
+    panel.find("//button[contains(.,'MONAI Label')]")
+    panel.picture("studies")
+
+    study = server.get("/datastore/image/info", image=desk.shown).json()["StudyInstanceUID"]
     # The panel's default is port 8000.
     browser.execute_script(f"document.cookie = 'MONAILABEL_SERVER_URL={server.url}/; path=/'")
     browser.get(f"{server.url}/ohif/monai-label?StudyInstanceUIDs={study}")
     panel.find("//body[contains(., '/24')]")  # a slice is shown
-    panel.click("//button[contains(.,'Confirm and Hide')]")
     panel.click("//table[contains(@class,'settingsTable')]//button")
-    panel.click("//label[contains(.,'Auto-Segmentation')]")
+    panel.open_tab("Auto-Segmentation")
     time.sleep(2)
-    before = panel.drawn("opened")
+    before = panel.drawn("connected")
     panel.click("//button[normalize-space()='Run']")
-    after = _settled(panel, "segmented", above=before + 500)
-
+    automatic = _settled(panel, "automatic", above=before + 500)
     # The very mask that the server has for it, as large on the screen as the truth.
-    volume, _ = Slicer(server).infer("medsam_from_coarse", shown)
-    assert np.logical_and(volume, truth[shown]).sum() > 0.6 * truth[shown].sum()
+    volume, _ = Slicer(server).infer("medsam_from_coarse", desk.shown)
+    assert np.logical_and(volume, desk.truth).sum() > 0.6 * desk.truth.sum()
 
-    panel.click("//label[contains(.,'Point Prompts')]")
+    panel.open_tab("Point Prompts")
     panel.click("//*[normalize-space(text())='spleen']")
     panel.find("//canvas", lambda canvas: ActionChains(browser).move_to_element(canvas).click().perform())
     time.sleep(2)
-    requests_before = server.log.read_text().count("Infer Request")
-    panel.click("//button[normalize-space()='Run']")
-    deadline = time.monotonic() + 30
-    while server.log.read_text().count("Infer Request") == requests_before and time.monotonic() < deadline:
-        time.sleep(0.2)
-    line = [line for line in server.log.read_text().splitlines() if "Infer Request" in line][-1]
+    line = _asked(server, panel)
     assert "'model': 'medsam'" in line
     assert "'foreground': [[" in line
-    assert _settled(panel, "clicked", above=before + 500) > after / 3
+    assert _settled(panel, "point", above=before + 500) > automatic / 3
+
+    # OHIF has no button to save: the option does it with the next run.
+    done = server.info()["datastore"]["completed"]
+    panel.choose_option("infer", "medsam", "save_as_gold")
+    assert "'save_as_gold': True" in _asked(server, panel)
+    _wait(lambda: server.info()["datastore"]["completed"] == done + 1)
+    _wait(lambda: _kinds(desk) == ["AUTOMATIC", "SEMIAUTOMATIC"])
+
+    panel.open_tab("Active Learning")
+    panel.picture("saved")
+    panel.click("//button[normalize-space()='Update Model']")
+    panel.find("//button[normalize-space()='Stop Training']")
+    _wait(lambda: server.get("/train/", check_if_running="true").status_code == 200)
+    panel.picture("training")
+    panel.click("//button[normalize-space()='Stop Training']")
+    _wait(lambda: server.get("/train/", check_if_running="true").status_code == 404)
+
+
+def _kinds(desk: Desk) -> list[str]:
+    """How the segmentations of the study came about, as the PACS has them."""
+    found = segmentations_of(desk.orthanc, desk.shown)
+    return sorted(one.SegmentSequence[0].SegmentAlgorithmType for one in found)
+
+
+def _asked(server: Server, panel: Panel) -> str:
+    """Press *Run*, and give what the server was asked, as its log has it."""
+    before = server.log.read_text().count("Infer Request")
+    panel.click("//button[normalize-space()='Run']")
+    _wait(lambda: server.log.read_text().count("Infer Request") > before)
+    return [line for line in server.log.read_text().splitlines() if "Infer Request" in line][-1]
+
+
+def _wait(condition: Callable[[], bool], *, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
 
 
 def _submit(server: Server, uid: str, mask: np.ndarray, folder: Path) -> None:
@@ -152,5 +228,5 @@ def _settled(panel: Panel, name: str, *, above: int) -> int:
             return count
         time.sleep(0.5)
     raise AssertionError(
-        f"{count} coloured pixels, and more than {above} were expected: see {panel.pictures}/{name}.png"
+        f"{count} coloured pixels, and more than {above} were expected: see {panel.pictures}/ohif_{name}.png"
     )

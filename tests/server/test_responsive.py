@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import requests
 
 from tests.server.clients import Ohif, Server, Slicer
+from tests.server.conftest import latencies
 
 SLOWEST = 0.5
-
-
-def _latencies(server: Server, until: threading.Event, *, least: int = 10) -> list[float]:
-    seconds = []
-    while not until.is_set() or len(seconds) < least:
-        started = time.perf_counter()
-        assert requests.get(f"{server.url}/info/", timeout=30).ok
-        seconds.append(time.perf_counter() - started)
-        time.sleep(0.05)
-    return sorted(seconds)
 
 
 def test_info_is_quick_while_images_are_segmented(volumes: Server) -> None:
@@ -31,7 +20,7 @@ def test_info_is_quick_while_images_are_segmented(volumes: Server) -> None:
     done = threading.Event()
     with ThreadPoolExecutor(4) as pool:
         work = [pool.submit(Slicer(volumes).infer, "medsam", f"volume{index}", roi) for index in (1, 2, 3)]
-        watch = pool.submit(_latencies, volumes, done)
+        watch = pool.submit(latencies, volumes, done)
         for one in work:
             one.result()
         done.set()
@@ -39,13 +28,8 @@ def test_info_is_quick_while_images_are_segmented(volumes: Server) -> None:
     assert seconds[int(0.95 * (len(seconds) - 1))] < SLOWEST, seconds
 
 
-def test_info_is_quick_while_a_model_trains(trained: Server) -> None:
-    done = threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        watch = pool.submit(_latencies, trained, done)
-        trained.train()
-        done.set()
-        seconds = watch.result()
+def test_info_is_quick_while_a_model_trains(training: tuple[Server, list[float]]) -> None:
+    _, seconds = training
     assert len(seconds) > 20
     assert seconds[int(0.95 * (len(seconds) - 1))] < SLOWEST, seconds
 

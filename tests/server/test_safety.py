@@ -11,8 +11,8 @@ import pytest
 import requests
 from PIL import Image
 
+from autoweak.server.batch import BATCH_MODEL
 from tests.server.clients import TIMEOUT, Server, Slicer, put_image, put_label
-from tests.server.conftest import Start, phantom_studies
 
 OUTSIDE = [
     "../outside",
@@ -74,16 +74,17 @@ def test_tags_lead_nowhere_else(fresh: Server, tag: str, tmp_path: Path) -> None
     assert {path for path in _files(fresh) - before if "labels/earlier" not in path} == set()
 
 
-@pytest.mark.parametrize("key", ["image", "label"])
+@pytest.mark.parametrize("key", ["image", "label", "label_file", "study"])
 def test_parameters_cannot_name_files_of_the_server(fresh: Server, key: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret.png"
     Image.fromarray(np.full((96, 128), 255, dtype=np.uint8)).save(secret)
     answer = Slicer(fresh).raw("medsam", "ultrasound_000", {key: str(secret), "foreground": [], "refine": True})
-    if key == "image":
-        assert answer.status_code == 404
-    else:
-        assert answer.status_code == 422
-    _sentence(answer)
+    if key in ("image", "label"):
+        _refused(answer, 404, 422)
+    else:  # not known outside
+        shown, _ = Slicer(fresh).infer("medsam", "ultrasound_000", {key: str(secret), "foreground": [], "refine": True})
+        plain, _ = Slicer(fresh).infer("medsam", "ultrasound_000", {"foreground": [], "refine": True})
+        assert np.array_equal(shown, plain)
 
 
 @pytest.mark.parametrize(
@@ -109,16 +110,173 @@ def test_unknown_names(fresh: Server, path: str, status: int) -> None:
     _sentence(answer)
 
 
-def test_malformed_requests(fresh: Server) -> None:
+def _refused(answer: requests.Response, *statuses: int) -> str:
+    assert answer.status_code in statuses, (answer.status_code, answer.text)
+    return _sentence(answer)
+
+
+NO_OBJECTS = [
+    b"{not",
+    b"[1]",
+    b"5",
+    b"NaN",
+    b'{"a": NaN}',
+    b'{"a": [Infinity]}',
+    b'{"a": 1e999}',
+    b"[" * 100_000,
+    b'{"a": "\\ud800"}',
+    b"\xff\xfe",
+]
+
+
+@pytest.mark.parametrize("text", NO_OBJECTS, ids=lambda text: text[:12].decode(errors="replace"))
+def test_only_json_objects_with_finite_numbers_are_understood(fresh: Server, text: bytes) -> None:
+    forms = [
+        ("POST", "/infer/medsam?image=ultrasound_000", "params"),
+        ("PUT", "/datastore/image/info?image=ultrasound_003", "info"),
+        ("PUT", "/datastore/label/info?label=ultrasound_003&tag=final", "info"),
+        ("PUT", "/datastore/updatelabelinfo?label=ultrasound_003&tag=final", "params"),
+    ]
+    for method, path, field in forms:
+        answer = requests.request(method, f"{fresh.url}{path}", files={field: (None, text)}, timeout=TIMEOUT)
+        assert "JSON" in _refused(answer, 422)
+    for path in ("/train/", "/train/retrain", "/scoring/", "/activelearning/weak_label", f"/batch/infer/{BATCH_MODEL}"):
+        for kind in ("application/json", "text/plain"):
+            headers = {"content-type": kind}
+            answer = requests.post(f"{fresh.url}{path}", data=text, headers=headers, timeout=TIMEOUT)
+            _refused(answer, 422)
+    assert fresh.get("/datastore/", output="all").ok
+
+
+@pytest.mark.parametrize("megabytes", [0, 6])
+def test_params_are_checked_beside_a_file_of_any_size(fresh: Server, megabytes: int) -> None:
     url = f"{fresh.url}/infer/medsam?image=ultrasound_000"
-    answer = requests.post(url, files={"params": (None, "{not json")}, timeout=TIMEOUT)
-    assert answer.status_code == 422
-    assert "JSON" in _sentence(answer)
-    answer = requests.post(url, files={"params": (None, "[1]")}, timeout=TIMEOUT)
-    assert answer.status_code == 422
-    _sentence(answer)
-    for output in ("dicom_seg", "something"):
-        assert requests.post(f"{url}&output={output}", timeout=TIMEOUT).status_code == 422
+    for text in ("{not json", "[1]"):
+        sent = {"params": (None, text), "file": ("a.nii", b"\0" * megabytes * 1024**2)}
+        assert "JSON" in _refused(requests.post(url, files=sent, timeout=TIMEOUT), 422)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"foreground": 1},
+        {"foreground": [[1]]},
+        {"foreground": [["a", 1, 1]]},
+        {"foreground": [[1e9, 1, 1]]},
+        {"foreground": [[1, 1, 0]] * 1001},
+        {"roi": "x"},
+        {"roi": [1, 2, 3]},
+        {"label": [1]},
+        {"image": 5},
+        {"model": 5},
+        {"model": "../x"},
+        {"result_extension": 5},
+        {"result_extension": "/../../x.nrrd"},
+        {"lesion": {"a": 1}},
+    ],
+    ids=str,
+)
+def test_parameters_of_wrong_types_or_sizes(fresh: Server, params: dict[str, object]) -> None:
+    _refused(Slicer(fresh).raw("medsam", "ultrasound_000", params), 404, 422)
+
+
+@pytest.mark.parametrize("name", ["a." + "x" * 300, "a\0.png", "../../a.png", "a.b/c.png", ".png", "a.exe"])
+def test_names_of_sent_files_lead_nowhere(fresh: Server, name: str) -> None:
+    before = _files(fresh)
+    content = (name, b"no picture")
+    for method, path, field in (
+        ("POST", "/infer/medsam", "file"),
+        ("PUT", "/datastore/image?image=sent", "file"),
+        ("PUT", "/datastore/label?image=ultrasound_000", "label"),
+    ):
+        answer = requests.request(method, f"{fresh.url}{path}", files={field: content}, timeout=TIMEOUT)
+        _refused(answer, 422)
+    assert _files(fresh) == before
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/session/..%2f.."),
+        ("GET", "/session/00000000-0000-0000-0000-000000000000"),
+        ("DELETE", "/session/x"),
+        ("PUT", "/session/"),
+        ("PUT", "/session/?expiry=abc"),
+        ("GET", "/logs/?lines=abc"),
+        ("GET", "/logs/?refresh=%3Cscript%3E"),
+        ("GET", "/auth/token/valid"),
+        ("POST", "/auth/token"),
+        ("GET", "/model/medsam"),
+        ("GET", "/model/nothing"),
+        ("GET", "/model/..%2f..%2fx"),
+        ("GET", "/model/info/nothing"),
+        ("GET", "/train/?check_if_running=true"),
+        ("GET", "/train/?all=x"),
+        ("GET", "/scoring/?check_if_running=true"),
+        ("GET", "/batch/infer?check_if_running=true"),
+        ("POST", "/batch/infer/medsam_from_coarse?images=bad"),
+        ("POST", "/batch/infer/medsam_from_coarse?run_sync=true"),
+        ("POST", "/infer/wsi_v2/medsam"),
+        ("POST", "/infer/%00"),
+        ("POST", "/infer/medsam?image=%ff"),
+        ("POST", "/infer/medsam?image=ultrasound_000&output=something"),
+        ("POST", "/infer/medsam?image=ultrasound_000&output=dicom_seg"),
+        ("GET", "/datastore/?output=bad"),
+        ("GET", "/datastore/dataset?limit_cases=abc"),
+        ("GET", "/datastore/label?label=ultrasound_000"),
+        ("GET", "/datastore/label?label=ultrasound_000&tag=.."),
+        ("GET", "/datastore/image?image=ultrasound_000&check_sum=x:y"),
+        ("GET", "/proxy/dicom/wado/x"),
+        ("GET", "/static/..%2f..%2fetc/passwd"),
+        ("GET", "/info/?" + "&".join(["a=1"] * 100)),
+        ("PATCH", "/info/"),
+        ("GET", "/nothing"),
+    ],
+)
+def test_what_is_asked_wrongly_is_answered_by_a_sentence(fresh: Server, method: str, path: str) -> None:
+    _refused(requests.request(method, f"{fresh.url}{path}", timeout=TIMEOUT), 404, 405, 422)
+
+
+def test_head_with_a_hash_of_another_kind(fresh: Server) -> None:
+    url = f"{fresh.url}/datastore/image?image=ultrasound_000&check_sum=x:y"
+    assert requests.head(url, timeout=TIMEOUT).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("/activelearning/weak_label", {"strategy": 5}),
+        ("/activelearning/weak_label", {"strategy": "nothing"}),
+        ("/train/retrain", {"model": "../x"}),
+        ("/scoring/weak_label_quality", {"method": "x"}),
+        ("/train/", {"retrain": [1]}),
+        ("/scoring/", {"weak_label_quality": 5}),
+        ("/batch/infer/medsam_from_coarse?run_sync=true", {"label_tag": "final"}),
+    ],
+)
+def test_json_that_asks_for_something_else(fresh: Server, path: str, content: object) -> None:
+    _refused(fresh.post(path, content), 422)
+
+
+def test_what_clients_say_of_an_image_breaks_nothing(fresh: Server) -> None:
+    url = f"{fresh.url}/datastore/image/info?image=ultrasound_000"
+    for info in ({"strategy": 5}, {"strategy": "x"}):
+        _refused(requests.put(url, data={"info": json.dumps(info)}, timeout=TIMEOUT), 422)
+    told = {"path": "/etc/passwd", "name": "x", "id": "y", "note": "seen"}
+    assert requests.put(url, data={"info": json.dumps(told)}, timeout=TIMEOUT).ok
+    known = fresh.get("/datastore/image/info", image="ultrasound_000").json()
+    assert known["path"].endswith("ultrasound_000.png")
+    assert known["note"] == "seen"
+    for client in ([1], {"a": []}, "x" * 100_000):
+        assert fresh.post("/activelearning/weak_label", {"client_id": client}).ok
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=a"])
+def test_damaged_forms(fresh: Server, kind: str) -> None:
+    url = f"{fresh.url}/infer/medsam?image=ultrasound_000"
+    _refused(requests.post(url, data=b"x" * 100, headers={"content-type": kind}, timeout=TIMEOUT), 422)
+    large = {"params": (None, "x" * 2 * 1024**2)}
+    _refused(requests.post(url, files=large, timeout=TIMEOUT), 422)
 
 
 @pytest.mark.parametrize(
@@ -169,20 +327,18 @@ def test_image_sent_along_is_segmented_and_not_kept(fresh: Server) -> None:
         time.sleep(0.1)
 
 
-def test_uploads_are_bounded(start: Start, tmp_path: Path) -> None:
-    studies, task = phantom_studies(tmp_path)
-    server = start(studies, task=task, max_upload_mb=1)
+def test_uploads_are_bounded(fresh: Server, tmp_path: Path) -> None:
     large = tmp_path / "large.png"
-    large.write_bytes(b"\0" * (2 * 1024**2))
-    answer = put_image(server, "large", large)
+    large.write_bytes(b"\0" * (9 * 1024**2))
+    answer = put_image(fresh, "large", large)
     assert answer.status_code == 413
-    assert "1 MB" in _sentence(answer)
+    assert "8 MB" in _sentence(answer)
 
     def endless() -> object:
-        for _ in range(64):
+        for _ in range(9 * 16):
             yield b"\0" * (64 * 1024)
 
     # Without a length in its header.
-    answer = requests.put(f"{server.url}/datastore/image?image=x", data=endless(), timeout=TIMEOUT)
+    answer = requests.put(f"{fresh.url}/datastore/image?image=x", data=endless(), timeout=TIMEOUT)
     assert answer.status_code == 413
-    assert server.get("/info/").ok
+    assert fresh.get("/info/").ok

@@ -13,9 +13,9 @@ import pytest
 
 from autoweak.server.errors import BadRequestError
 from autoweak.server.seg import MadeBy, read_seg, write_seg
-from autoweak.studies import StudyImage, read_image
+from autoweak.studies import StudyImage, open_studies, read_image, read_study
 from autoweak.tasks import Task, load_task
-from tests.server.dicom import AXIAL, write_picture, write_series
+from tests.server.dicom import AXIAL, write_exam, write_picture, write_series
 
 OBLIQUE = (0.8, 0.6, 0.0, -0.48, 0.64, 0.6)
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
@@ -129,3 +129,18 @@ def test_validator_finds_no_error(tmp_path: Path, task: Task) -> None:
     write_seg(path, _drawn(image), image=image, task=task, made_by=MadeBy.AUTOMATIC, algorithm="autoweak small")
     said = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True)
     assert [line for line in said.stderr.splitlines() if line.startswith("Error")] == []
+
+
+def test_frame_of_a_film_is_what_the_segmentation_refers_to(tmp_path: Path) -> None:
+    film = np.arange(4 * 20 * 30 * 3, dtype=np.uint32).astype(np.uint8).reshape(4, 20, 30, 3)
+    _, (instance,) = write_exam(tmp_path / "s" / "exam", "US", film)
+    image = read_study(open_studies(tmp_path / "s").get("exam-3"))
+    mask = np.minimum(_drawn(image), 1)
+    path = tmp_path / "seg.dcm"
+    write_seg(path, mask, image=image, task=load_task("skin_lesion"), made_by=MadeBy.MANUAL, algorithm="")
+    assert np.array_equal(read_seg(path, image=image).mask, mask)
+    (group,) = pydicom.dcmread(path).PerFrameFunctionalGroupsSequence
+    (source,) = group.DerivationImageSequence[0].SourceImageSequence
+    assert (source.ReferencedSOPInstanceUID, source.ReferencedFrameNumber) == (instance, 3)
+    other = read_study(open_studies(tmp_path / "s").get("exam-2"))
+    assert not read_seg(path, image=other).mask.any()

@@ -266,3 +266,99 @@ def test_the_quirks_are_read(data_dir: Path, make_task) -> None:
     assert np.array_equal(rgba.mask[0], weak.pixels[0, ..., 0] // 255)
     with pytest.raises(LabelError, match="323 x 473 pixels and the image 882 x 581"):
         read_label(weak.path, image=read_image(quirks / "busi_gold_images_benign__105_.png"), task=make_task())
+
+
+def _segmentation(
+    path: Path, part: np.ndarray, *, offset: tuple[int, int, int], affine: np.ndarray, names: dict[int, str]
+) -> Path:
+    """A `.seg.nrrd` as 3D Slicer writes it: the voxels (i, j, k) around the segments, `offset` telling where."""
+    lps = np.diag([-1.0, -1, 1, 1]) @ affine
+    origin = lps @ [*offset, 1]
+
+    def vector(values: np.ndarray) -> str:
+        return f"({','.join(str(float(value)) for value in values)})"
+
+    lines = [
+        "NRRD0004",
+        "type: unsigned char",
+        "dimension: 3",
+        "space: left-posterior-superior",
+        f"sizes: {' '.join(map(str, part.shape))}",
+        f"space directions: {' '.join(vector(lps[:3, axis]) for axis in range(3))}",
+        "kinds: domain domain domain",
+        "encoding: raw",
+        f"space origin: {vector(origin[:3])}",
+        *(f"Segment{place}_ID:=Segment_{value}" for place, value in enumerate(names)),
+        *(f"Segment{place}_LabelValue:={value}" for place, value in enumerate(names)),
+        *(f"Segment{place}_Name:={name}" for place, name in enumerate(names.values())),
+        "Segmentation_ContainedRepresentationNames:=Binary labelmap|Closed surface|",
+        f"Segmentation_ReferenceImageExtentOffset:={' '.join(map(str, offset))}",
+    ]
+    path.write_bytes("\n".join([*lines, "", ""]).encode() + part.astype(np.uint8).tobytes(order="F"))
+    return path
+
+
+@QUICK
+@given(
+    offset=st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 3)),
+    degrees=st.integers(-80, 80),
+    seed=st.integers(0, 99),
+)
+def test_slicers_segmentation_is_cropped_to_its_segments(
+    tmp_path: Path, make_task, offset: tuple[int, int, int], degrees: int, seed: int
+) -> None:
+    affine = tilted(degrees)
+    nibabel.save(nibabel.Nifti1Image(VOLUME, affine), tmp_path / "i.nii.gz")
+    image = read_image(tmp_path / "i.nii.gz")
+    part = np.random.default_rng(seed).integers(0, 3, (1, 2, 2), dtype=np.uint8)
+    path = _segmentation(tmp_path / "l.seg.nrrd", part, offset=offset, affine=affine, names={})
+    found = read_label(path, image=image, task=make_task(2, dimension=3))
+    whole = np.zeros(VOLUME.shape, dtype=np.uint8)
+    whole[tuple(slice(first, first + length) for first, length in zip(offset, part.shape, strict=True))] = part
+    assert np.array_equal(image.geometry.from_slices(found.mask), whole)
+    assert found.notes
+
+
+def test_slicers_cropped_segmentation_of_a_picture(save_picture, tmp_path: Path, make_task) -> None:
+    image = read_image(save_picture("i.png", GREY))
+    affine = np.diag([-1.0, -1, 1, 1])
+    # Half as large in both directions: not an image of half the size.
+    part = np.ones((5, 3, 1), dtype=np.uint8)
+    path = _segmentation(tmp_path / "l.seg.nrrd", part, offset=(4, 2, 0), affine=affine, names={1: "label_1"})
+    whole = np.zeros(GREY.shape, dtype=np.uint8)
+    whole[2:5, 4:9] = 1
+    assert np.array_equal(read_label(path, image=image, task=make_task()).mask[0], whole)
+
+
+def test_slicers_segments_are_known_by_their_names(save_volume, tmp_path: Path, make_task) -> None:
+    """Slicer numbers segments in the order of its list: the second label alone gets 1."""
+    image = read_image(save_volume("i.nii.gz", VOLUME))
+    for names, expected in (({1: "Label_2"}, 2), ({1: "Segment_1"}, 1), ({}, 1), ({1: "other", 2: "label_1"}, 1)):
+        path = _segmentation(tmp_path / "l.seg.nrrd", VOLUME > 5, offset=(0, 0, 0), affine=np.eye(4), names=names)
+        found = read_label(path, image=image, task=make_task(2, dimension=3)).mask
+        assert np.array_equal(image.geometry.from_slices(found), (VOLUME > 5) * expected)
+
+
+def test_a_cropped_segmentation_of_another_image_is_refused(save_volume, tmp_path: Path, make_task) -> None:
+    image = read_image(save_volume("i.nii.gz", VOLUME))
+    shifted = np.eye(4)
+    shifted[0, 3] = 0.4
+    for offset, affine, reason in (((2, 2, 4), np.eye(4), "reach outside"), ((0, 0, 0), shifted, "between")):
+        part = np.ones((2, 2, 2), dtype=np.uint8)
+        path = _segmentation(tmp_path / "l.seg.nrrd", part, offset=offset, affine=affine, names={})
+        with pytest.raises(LabelError, match=reason):
+            read_label(path, image=image, task=make_task(dimension=3))
+    # A plain volume of another size is of another image, wherever it lies.
+    with pytest.raises(LabelError, match="2 x 2 x 2 voxels"):
+        read_label(save_volume("l.nii.gz", part), image=image, task=make_task(dimension=3))
+
+
+def test_a_larger_segmentation_is_cut_where_it_is_empty(save_volume, tmp_path: Path, make_task) -> None:
+    image = read_image(save_volume("i.nii.gz", VOLUME))
+    part = np.zeros((6, 7, 8), dtype=np.uint8)
+    part[2:4, 3, 3] = 1
+    path = _segmentation(tmp_path / "l.seg.nrrd", part, offset=(-1, -2, -1), affine=np.eye(4), names={})
+    whole = np.zeros(VOLUME.shape, dtype=np.uint8)
+    whole[1:3, 1, 2] = 1
+    found = read_label(path, image=image, task=make_task(dimension=3)).mask
+    assert np.array_equal(image.geometry.from_slices(found), whole)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from autoweak.errors import AutoweakError, ImageError
 from autoweak.progress import NoProgress, Progress
-from autoweak.studies import StudiesFolder, Study, StudyImage, open_studies, read_image, to_channels, to_uint8
+from autoweak.studies import StudiesFolder, Study, StudyImage, open_studies, read_study, to_channels, to_uint8
 from autoweak.tasks import Task
 from autoweak.workspace import Workspace
 
@@ -123,7 +123,7 @@ class Context:
     def read(self, study: Study) -> tuple[StudyImage, npt.NDArray[Any]] | None:
         """The image and its 8-bit view (S, H, W, C) as the models see it, or None with the problem recorded."""
         try:
-            image = read_image(study.path, plane=self.task.plane)
+            image = read_study(study, plane=self.task.plane)
             return image, view_of(image, self.task)
         except AutoweakError as error:
             self.report_problem(study.image_id, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,9 +193,7 @@ def _case(context: Context, arms: _Arms, study: Study, *, seen: Mapping[str, str
 def _with_truth(images: Path, labels: Path) -> tuple[Study, ...]:
     truth = {study.image_id: study.path for study in list_images(labels)}
     found = tuple(
-        Study(study.image_id, study.path, gold=truth[study.image_id])
-        for study in list_images(images)
-        if study.image_id in truth
+        replace(study, gold=truth[study.image_id]) for study in list_images(images) if study.image_id in truth
     )
     if not found:
         raise StudiesError(f"No label in {labels} is named like an image in {images}: name them alike, both a.png.")

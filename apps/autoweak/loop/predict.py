@@ -15,7 +15,7 @@ from autoweak.loop.coarse import load_model
 from autoweak.loop.context import Problem, view_of
 from autoweak.loop.masks import mask_of
 from autoweak.progress import NoProgress, Progress, each
-from autoweak.studies import Study, list_images, mask_suffix, read_image, write_mask
+from autoweak.studies import Study, list_images, mask_suffix, read_study, write_mask
 from autoweak.tasks import Task
 from autoweak.workspace import ModelChoice, ModelKind, ModelVersion, Workspace
 
@@ -109,7 +109,7 @@ def check_out(out: Path) -> None:
 
 def _predict_one(study: Study, out: Path, *, model: Predictor, task: Task) -> tuple[Path, bool] | Problem:
     try:
-        image = read_image(study.path, plane=task.plane)
+        image = read_study(study, plane=task.plane)
         mask = mask_of(model.predict(view_of(image, task)), task)
         path = out / f"{study.image_id}{mask_suffix(image)}"
         write_mask(path, mask, image=image)

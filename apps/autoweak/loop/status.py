@@ -35,13 +35,17 @@ class StudiesStatus:
         return {**vars(self), "models": list(self.models)}
 
 
-def read_status(root: Path) -> StudiesStatus:
+def read_status(root: Path, studies: StudiesFolder | None = None) -> StudiesStatus:
     """Read the state of a studies folder; writes nothing.
+
+    Args:
+        root: the folder.
+        studies: what is in it, where that is known better than the folder tells; None lists it.
 
     Raises:
         StudiesError: when the folder is not a studies folder.
     """
-    studies = open_studies(root)
+    studies = studies or open_studies(root)
     weak, qualities = _weak(studies)
     workspace = Workspace(studies.root / FOLDER_NAME)
     final = workspace.published()

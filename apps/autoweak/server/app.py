@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,8 @@ class AutoweakApp(MONAILabelApp):
         from autoweak.server.pacs import Pacs
 
         user, password = settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD
-        pacs = Pacs(studies, user=user, password=password, modality=self.settings.modality)
+        memory = self.live.workspace.root / "series.json"
+        pacs = Pacs(studies, memory=memory, user=user, password=password, modality=self.settings.modality)
         return DicomWebDatastore(self.live, pacs, uploads=uploads)
 
     def init_datastore(self) -> FolderDatastore:
@@ -157,7 +158,8 @@ class AutoweakApp(MONAILabelApp):
             raise NotFoundError(f"There is no model {str(request.get('model'))[:80]!r}; use {', '.join(self._infers)}.")
         sent = request.get("label")
         with self.store.forgetting(request.get("image"), sent):
-            found: dict[str, Any] = {"study": self._study(request.get("image"))}
+            # Both set always: a request's own parameters must not name a file to be read.
+            found: dict[str, Any] = {"study": self._study(request.get("image")), "label_file": None}
             if isinstance(sent, str) and self._is_upload(sent):
                 found |= {"label_file": sent, "label": None}
             path, params = task({**request, **found})
@@ -165,7 +167,7 @@ class AutoweakApp(MONAILabelApp):
 
     def _study(self, image: object) -> Study:
         if isinstance(image, str) and self._is_upload(image):
-            return list_images(Path(image))[0]
+            return _only(list_images(Path(image)))
         if not isinstance(image, str) or not image:
             raise BadRequestError("Which image? Give the id of one with ?image=, or send the image along.")
         return self.store.study(image)
@@ -177,3 +179,12 @@ class AutoweakApp(MONAILabelApp):
             folders.append(Path(self._sessions.store_path))
         given = Path(path)
         return given.is_absolute() and any(given.resolve().is_relative_to(folder.resolve()) for folder in folders)
+
+
+def _only(studies: Sequence[Study]) -> Study:
+    if len(studies) > 1:
+        raise BadRequestError(
+            f"The file is a film of {len(studies)} frames, each an image of its own: add it to the studies, or send "
+            "one frame as a picture."
+        )
+    return studies[0]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import shutil
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
+
+from starlette.exceptions import HTTPException
 
 from autoweak.server.batch import BATCH_MODEL
 from autoweak.server.datastore import TAGS
@@ -21,6 +25,10 @@ if TYPE_CHECKING:
 
 _SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PROXY_PART = re.compile(r"[A-Za-z0-9._,@-]+")
+_CHECK_SUM = re.compile(r"((SHA256|SHA512|MD5):)?[0-9a-fA-F]{1,128}")
+_NAMED_IN_PATH = ("model", "strategy", "method")
+_JSON_FIELDS = ("params", "info", "wsi")
+_LONGEST_NAME = 200
 _TRUE = {"1", "true", "yes", "on"}
 
 
@@ -62,22 +70,72 @@ def _check_training(method: str, parts: list[str], app: AutoweakApp) -> None:
             trainer.stopped()
 
 
-async def check_params(request: Request) -> None:
-    """Check that the `params` of a form, if it has any, are a JSON object.
+async def check_form(request: Request) -> None:
+    """Check a form: fields that hold JSON, and the names of files, whose endings become those of files here.
 
     Raises:
-        BadRequestError: they are not.
+        BadRequestError: the form is damaged, or something in it is not as it must be.
     """
-    async with request.form() as form:
-        params = form.get("params")
-    if params is None:
-        return
     try:
-        content = json.loads(params) if isinstance(params, str) else None
-    except ValueError:
+        async with request.form() as form:
+            for name, value in form.multi_items():
+                if not isinstance(value, str):
+                    _check_file_name(value.filename or "")
+                elif name in _JSON_FIELDS and value:
+                    _check_object(value, f"The form's {name}")
+            if any(not isinstance(form.get(name, ""), str) for name in _JSON_FIELDS):
+                raise BadRequestError("The form's params must be a JSON object, as text.")
+    except HTTPException as error:
+        raise BadRequestError(f"The form cannot be read: {error.detail}") from None
+
+
+def check_json(body: bytes, path: str) -> None:
+    """Check that a request which is no form says nothing, or one JSON object.
+
+    Raises:
+        BadRequestError: it is something else, or holds NaN or infinity.
+    """
+    if not body.strip() or body.strip() == b"null":
+        return
+    content = _check_object(body, "The request")
+    named = path.strip("/").rsplit("/", 1)[-1]
+    for key in _NAMED_IN_PATH:
+        if content.get(key) not in (None, named):
+            raise BadRequestError(f"The request asks for {named[:80]!r} and names another {key} in its JSON; name one.")
+    if path.strip("/") in {"train", "scoring"}:
+        wrong = next((key for key, value in content.items() if not isinstance(value, dict)), None)
+        if wrong is not None:
+            raise BadRequestError(f"What the request says of {wrong[:80]!r} must be a JSON object.")
+
+
+def _check_object(text: str | bytes, what: str) -> dict[str, Any]:
+    """JSON as the standard has it: answers with NaN or infinity could not be sent."""
+    try:
+        content = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        json.dumps(content, ensure_ascii=False).encode("utf-8")  # halves of signs could not be answered
+    except (ValueError, RecursionError):
         content = None
-    if params != "" and not isinstance(content, dict):
-        raise BadRequestError("The form's params must be a JSON object, as text.")
+    if not isinstance(content, dict):
+        raise BadRequestError(f"{what} must be a JSON object, with finite numbers, as text in UTF-8.")
+    return content
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _check_file_name(name: str) -> None:
+    if len(name.encode("utf-8", errors="replace")) > _LONGEST_NAME or not name.isprintable():
+        raise BadRequestError(
+            f"A file that is sent must have a name of at most {_LONGEST_NAME} bytes, without control characters."
+        )
 
 
 def _query(text: bytes) -> dict[str, str]:
@@ -122,6 +180,10 @@ def _check_offered(method: str, parts: list[str], query: Mapping[str, str]) -> N
         raise NotOfferedError("Whole-slide images are not served here.")
     if parts[:1] == ["train"] and query.get("run_sync", "").lower() in _TRUE:
         raise BadRequestError("A training runs in a process of its own; start it without run_sync and follow it.")
+    if parts == ["logs", "gpu"] and shutil.which("nvidia-smi") is None:
+        raise NotFoundError("This machine has no GPU whose log could be shown.")
+    if not _CHECK_SUM.fullmatch(query.get("check_sum", "0")):
+        raise BadRequestError("A check_sum is SHA256, SHA512 or MD5, a colon, and hexadecimal digits.")
     if query.get("output") == "dicom_seg":
         raise BadRequestError("Masks are not answered as DICOM SEG; ask for output=image.")
     if query.get("uncompress", "").lower() in _TRUE:

@@ -20,14 +20,17 @@ from autoweak.atomic import write_with
 from autoweak.errors import AutoweakError, StudiesError
 from autoweak.progress import Progress
 from autoweak.server.errors import BadRequestError, NotFoundError
+from autoweak.server.files import image_file
 from autoweak.server.gold import read_sent_label, save_gold
 from autoweak.server.listing import Listing
 from autoweak.server.live import Live
 from autoweak.server.results import result_file
-from autoweak.studies import StudiesFolder, Study, StudyImage, check_id, read_label
+from autoweak.studies import StudiesFolder, Study, StudyImage, check_id, list_images, read_label
 from autoweak.studies.names import ending, kind_of
 from autoweak.weak_labels import Sidecar, read_sidecar
 
+# Said of an image by the program alone: viewers open the path.
+_OWN_INFO = {"id", "name", "path", "score", "reason"}
 FINAL, ORIGINAL = "final", "original"
 TAGS = (FINAL, ORIGINAL)
 
@@ -113,8 +116,12 @@ class FolderDatastore(Datastore):
         raise BadRequestError("The description of the studies is that of their task; change the task file.")
 
     def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
-        pairs = [(study.path, study.gold) for study in self.studies().gold if study.gold is not None]
         root = self._live.root
+        pairs = [
+            (study.path if study.frame is None else self._file(study), study.gold)
+            for study in self.studies().gold
+            if study.gold is not None
+        ]
         return [
             {"image": str(image), "label": str(gold)}
             if full_path
@@ -132,9 +139,8 @@ class FolderDatastore(Datastore):
         return io.BytesIO(Path(self.get_image_uri(image_id)).read_bytes())
 
     def get_image_uri(self, image_id: str) -> str:
-        """Path of a file with the image; a folder with a DICOM series is given as one NIfTI file."""
-        study = self.study(image_id)
-        return str(self._as_nifti(study) if study.path.is_dir() else study.path)
+        """Path of a file with the image alone: a folder with a DICOM series as NIfTI, a frame of a film as PNG."""
+        return str(self._file(self.study(image_id)))
 
     def get_label(self, label_id: str, label_tag: str, params: Any = None) -> io.BytesIO:
         return io.BytesIO(Path(self.get_label_uri(label_id, label_tag)).read_bytes())
@@ -145,7 +151,7 @@ class FolderDatastore(Datastore):
         path = _label(study, _checked(label_tag))
         if path is None:
             raise NotFoundError(f"Image {label_id} has no label with the tag {label_tag}.")
-        image, _ = self._live.image(study.path)
+        image, _ = self._live.image(study)
         mask = read_label(path, image=image, task=self._live.task).mask
         folder = self._cache("shown") / label_tag
         return str(result_file(mask, image=image, suffix=".nii.gz", folder=folder, name=study.image_id))
@@ -153,8 +159,11 @@ class FolderDatastore(Datastore):
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         study = self.study(image_id)
         # MONAI Label tells this path to clients in the place of `get_image_uri`'s; a folder they could not load.
-        path = {"path": str(study.path)} if study.path.is_file() else {}
-        return {**self._info.get(image_id, {}), "name": study.path.name, **path}
+        alone = study.frame is None and study.path.is_file()
+        path = {"path": str(study.path)} if alone else {}
+        # Under this name a viewer on another machine keeps what it fetches, and takes its format from it.
+        name = study.path.name if alone else f"{image_id}{'.nii.gz' if study.frame is None else '.png'}"
+        return {**self._info.get(image_id, {}), "name": name, **path}
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         return self._label_info(self.study(label_id), _checked(label_tag))
@@ -169,16 +178,17 @@ class FolderDatastore(Datastore):
         return [study.image_id for study in self.studies().studies]
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
-        pairs = self.datalist()[: limit_cases or None]
-        if not pairs:
+        studies = self.studies().gold[: max(limit_cases or 0, 0) or None]
+        if not studies:
             raise NotFoundError("There is no gold label yet, so there is nothing to download.")
         path = self._cache("shown") / "dataset.zip"
 
         def write(partial: Path) -> None:
             with zipfile.ZipFile(partial, "w") as archive:
-                for pair in pairs:
-                    for role, name in pair.items():
-                        archive.write(name, arcname=f"{role}/{Path(name).name}")
+                for study in studies:
+                    for role, file in (("image", self._file(study)), ("label", study.gold)):
+                        if file is not None:
+                            archive.write(file, arcname=f"{role}/{study.image_id}{ending(file.name)}")
 
         write_with(path, write)
         return str(path)
@@ -201,7 +211,7 @@ class FolderDatastore(Datastore):
             raise BadRequestError("An image is uploaded as PNG, JPEG, BMP, TIFF, NIfTI, NRRD or DICOM, named so.")
         if image_id in self.list_images():
             raise BadRequestError(f"There is an image {image_id} already, and it is not replaced: choose another name.")
-        self._live.image(source)
+        self._live.image(list_images(source)[0])
         name = f"{image_id}{ending(source.name) or '.dcm'}"
         write_with(self._live.root / name, lambda partial: partial.write_bytes(source.read_bytes()))
         self._listing.forget()
@@ -222,7 +232,7 @@ class FolderDatastore(Datastore):
                 raise BadRequestError(f"A person's label is saved with the tag {FINAL!r}, got {label_tag[:80]!r}.")
             names = label_info.get("label_info") if isinstance(label_info, dict) else None
             study = self.study(image_id)
-            image, _ = self._live.image(study.path)
+            image, _ = self._live.image(study)
             mask = read_sent_label(Path(label_filename), image=image, task=self._live.task, label_info=names)
             self.save_gold(study, image, mask)
         return image_id
@@ -238,7 +248,10 @@ class FolderDatastore(Datastore):
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         self.study(image_id)
-        self._info.setdefault(image_id, {}).update(info)
+        if not isinstance(info.get("strategy", {}), dict):
+            raise BadRequestError("The strategy in what is known of an image must be a JSON object.")
+        told = {key: value for key, value in info.items() if key not in _OWN_INFO}
+        self._info.setdefault(image_id, {}).update(told)
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         raise BadRequestError("What is known of a label is in its sidecar, which only the program writes.")
@@ -261,7 +274,10 @@ class FolderDatastore(Datastore):
                 for tag in TAGS
                 if _label(study, tag) is not None
             }
-            image = {"ext": ending(study.path.name), "info": self.get_image_info(study.image_id)}
+            image = {
+                "ext": ending(study.path.name) if study.frame is None else ".png",
+                "info": self.get_image_info(study.image_id),
+            }
             objects[study.image_id] = {"image": image, "labels": labels}
         return {
             "name": self.name(),
@@ -284,18 +300,8 @@ class FolderDatastore(Datastore):
             **summary(sidecar),
         }
 
-    def _as_nifti(self, study: Study) -> Path:
-        from autoweak.studies.dicom_series import files
-        from autoweak.studies.nifti import write_volume
-
-        image, _ = self._live.image(study.path)
-        if image.geometry.affine is None:
-            return next(iter(files(study.path)))
-        path = self._cache("volumes") / f"{study.image_id}-{image.sha256[:12]}.nii.gz"
-        if not path.exists():
-            stored = image.geometry.from_slices(image.pixels[..., 0])
-            write_volume(path, stored, affine=image.geometry.affine)
-        return path
+    def _file(self, study: Study) -> Path:
+        return image_file(study, live=self._live, folder=self._cache("volumes"))
 
     def _cache(self, name: str) -> Path:
         folder = self._live.workspace.root / name

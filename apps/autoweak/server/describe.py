@@ -43,7 +43,7 @@ class Descriptions:
 
     def _compute(self, study: Study, path: Path) -> Vector | None:
         try:
-            _, view = self._live.image(study.path)
+            _, view = self._live.image(study)
         except AutoweakError:
             return None
         model, cache = self._live.promptable()

@@ -60,8 +60,12 @@ def by_name(stored: Mask, names: Mapping[int, str], task: Task) -> Mask:
         BadRequestError: a segment with voxels is not called like a label of the task.
     """
     mask = np.zeros_like(stored)
-    for index in np.unique(stored[stored > 0]):
-        name = names.get(int(index), f"#{index}")
+    present = [int(index) for index in np.unique(stored[stored > 0])]
+    if not set(present) <= set(names):
+        # 3D Slicer leaves out a segment "background" where it numbers voxels, and not where it numbers names.
+        names = dict(enumerate((names[index] for index in sorted(names)), start=1))
+    for index in present:
+        name = names.get(index, f"#{index}")
         value = _value_of(name, task)
         if value is None:
             raise BadRequestError(

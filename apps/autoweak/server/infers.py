@@ -64,7 +64,7 @@ class LiveInfer(InferTask):
         """Answer a request of the app, which has put the study under "study"."""
         started = time.perf_counter()
         study: Study = request["study"]
-        image, view = self.live.image(study.path)
+        image, view = self.live.image(study)
         suffix = wanted_suffix(request, image)
         mask, known = self.make(request, study, image, view)
         self.datastore.used(study.image_id)

@@ -77,9 +77,9 @@ class Live:
             memory=self.memory,
         )
 
-    def image(self, path: Path) -> Viewed:
+    def image(self, study: Study) -> Viewed:
         """An image and its view (S, H, W, C), from memory where it was used before."""
-        return self.memory.get(path, self.task)
+        return self.memory.get(study, self.task)
 
     def promptable(self) -> tuple[Promptable, EmbeddingCache]:
         """The promptable model and the cache of its embeddings, loaded once."""

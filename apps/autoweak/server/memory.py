@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from autoweak.errors import AutoweakError
 from autoweak.loop.context import Context, view_of
-from autoweak.studies import Study, StudyImage, read_image
+from autoweak.studies import Study, StudyImage, read_study
 from autoweak.tasks import Task
 
 MOST_BYTES = 1024**3
 
 Viewed = tuple[StudyImage, npt.NDArray[Any]]
-_Key = tuple[Path, int, int]
+_Key = tuple[Path, int | None, int, int]
 
 
 class ImageMemory:
@@ -33,22 +33,22 @@ class ImageMemory:
         self._kept: OrderedDict[_Key, Viewed] = OrderedDict()
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self.fetch: Callable[[Path], None] | None = None
+        self.fetch: Callable[[Study], None] | None = None
 
-    def get(self, path: Path, task: Task) -> Viewed:
-        """The image at `path` and its view (S, H, W, C), read again if the file has changed.
+    def get(self, study: Study, task: Task) -> Viewed:
+        """The image of a study and its view (S, H, W, C), read again if the file has changed.
 
         Raises:
             ImageError: the image cannot be read, or is not what the task is for.
         """
-        if self.fetch is not None and not path.exists():
-            self.fetch(path)
-        key = _key(path)
+        if self.fetch is not None and not study.path.exists():
+            self.fetch(study)
+        key = _key(study)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        image = read_image(path, plane=task.plane)
+        image = read_study(study, plane=task.plane)
         viewed = image, view_of(image, task)
         with self._lock:
             self._kept[key] = viewed
@@ -68,18 +68,18 @@ class LiveContext(Context):
         if self.memory is None:
             return super().read(study)
         try:
-            return self.memory.get(study.path, self.task)
+            return self.memory.get(study, self.task)
         except AutoweakError as error:
             self.report_problem(study.image_id, error)
             return None
 
 
-def _key(path: Path) -> _Key:
+def _key(study: Study) -> _Key:
     try:
-        status = path.stat()
+        status = study.path.stat()
     except OSError:  # the reader then says what is wrong
-        return path, 0, 0
-    return path, status.st_mtime_ns, status.st_size
+        return study.path, study.frame, 0, 0
+    return study.path, study.frame, status.st_mtime_ns, status.st_size
 
 
 def _size(viewed: Viewed) -> int:

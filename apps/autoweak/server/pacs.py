@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,9 @@ from typing import Any
 
 import requests
 
-from autoweak.errors import StudiesError
+from autoweak.atomic import write_with
+from autoweak.errors import ImageError, StudiesError
+from autoweak.server.contents import SeriesContents
 from autoweak.server.errors import UpstreamError
 from autoweak.studies import check_id
 
@@ -24,18 +26,39 @@ logger = logging.getLogger(__name__)
 # Not images, whatever the search says.
 _NOT_IMAGES = {"SEG", "SR", "PR", "KO", "RTSTRUCT", "RTPLAN", "RTDOSE", "REG", "DOC", "PLAN", "FID"}
 _INFO = ("StudyInstanceUID", "SeriesInstanceUID", "Modality", "StudyDate", "StudyTime", "PatientID")
+_COUNT = "NumberOfSeriesRelatedInstances"
+# Series of these are volumes; of others a header must be asked for what they are.
+_VOLUMES = {"CT", "MR", "PT"}
 # New images are seen this soon; labels are known at once, since they are kept here too.
 _LISTED_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Series:
-    """One series: its UID, that of its study, and what a viewer shows of it."""
+    """One series: its UID, that of its study, how many instances it has (0 where the server does not say), and what a
+    viewer shows of it.
+    """
 
     uid: str
     study: str
     modality: str
+    instances: int
     info: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RemoteImage:
+    """An image on the server: a whole series, or one instance or frame of it.
+
+    Attributes:
+        series: the series.
+        instance: SOP instance UID of a picture; "" for a volume, which is the whole series.
+        frame: number of the frame, from 1, of a film.
+    """
+
+    series: Series
+    instance: str = ""
+    frame: int | None = None
 
 
 class Pacs:
@@ -46,9 +69,10 @@ class Pacs:
         user: for its login; "" for none.
         password: for its login.
         modality: only series of these modalities, separated by commas; "" for all.
+        memory: file in which is kept what the series hold, so that each is asked once.
     """
 
-    def __init__(self, url: str, *, user: str = "", password: str = "", modality: str = "") -> None:
+    def __init__(self, url: str, *, memory: Path, user: str = "", password: str = "", modality: str = "") -> None:
         from dicomweb_client.session_utils import create_session_from_user_pass
         from monailabel.datastore.dicom import DICOMwebClientX
 
@@ -59,10 +83,16 @@ class Pacs:
         self._url = url
         self._wanted = {part.strip().upper() for part in modality.split(",") if part.strip()}
         self._lock = threading.Lock()
-        self._listed: tuple[float, dict[str, Series]] | None = None
+        self._listed: tuple[float, dict[str, RemoteImage]] | None = None
+        self._contents = SeriesContents(memory)
+        # Told after the list of images was refreshed.
+        self.on_listed: Callable[[], None] | None = None
 
-    def images(self) -> dict[str, Series]:
-        """UID to series of images; as it was last known where the server does not answer.
+    def images(self) -> dict[str, RemoteImage]:
+        """Image id to image; as it was last known where the server does not answer.
+
+        A volume, and the only picture of a series, are called by the UID of their series; several pictures of a series,
+        also frames of films, by what `dicom_pictures.split` adds to it.
 
         Raises:
             UpstreamError: the server has never answered.
@@ -84,9 +114,29 @@ class Pacs:
             return
         with self._lock:
             self._listed = time.monotonic(), found
+        if self.on_listed is not None:
+            self.on_listed()
 
-    def _list(self) -> dict[str, Series]:
-        return {one.uid: one for one in self._search({}) if self._is_wanted(one)}
+    def _list(self) -> dict[str, RemoteImage]:
+        images: dict[str, RemoteImage] = {}
+        for series in self._search({}):
+            if self._is_wanted(series):
+                images |= self._images_of(series)
+        self._contents.keep()
+        return images
+
+    def _images_of(self, series: Series) -> dict[str, RemoteImage]:
+        whole = {series.uid: RemoteImage(series)}
+        if series.modality in _VOLUMES:
+            return whole
+        try:
+            found = self._contents.get(series.uid, series.instances, lambda: self.headers(series))
+        except (UpstreamError, ImageError) as error:
+            logger.warning("It is not known what series %s holds: %s", series.uid, error)
+            return whole
+        return {
+            image_id: RemoteImage(series, instance, frame) for image_id, (instance, frame) in found.items()
+        } or whole
 
     def segmentations(self) -> list[Series]:
         """All series of segmentations.
@@ -96,15 +146,26 @@ class Pacs:
         """
         return [one for one in self._search({"Modality": "SEG"}) if one.modality == "SEG"]
 
-    def referenced(self, series: Series) -> str:
-        """UID of the image series that a segmentation is of; "" if it does not say."""
-        with self._upstream():
-            metadata = self._client.retrieve_series_metadata(series.study, series.uid)
+    def headers(self, series: Series) -> list[Any]:
+        """The headers of the instances of a series, as pydicom datasets.
+
+        Raises:
+            UpstreamError: the server does not answer.
+        """
         from pydicom.dataset import Dataset
 
-        dataset = Dataset.from_json(metadata[0])
-        references = dataset.get("ReferencedSeriesSequence")
-        return str(references[0].SeriesInstanceUID) if references else ""
+        with self._upstream():
+            return [Dataset.from_json(one) for one in self._client.retrieve_series_metadata(series.study, series.uid)]
+
+    def fetch_instance(self, image: RemoteImage, file: Path) -> None:
+        """Write the instance of a picture to `file`, which appears whole or not at all.
+
+        Raises:
+            UpstreamError: the server does not answer.
+        """
+        with self._upstream():
+            dataset = self._client.retrieve_instance(image.series.study, image.series.uid, image.instance)
+        write_with(file, lambda partial: dataset.save_as(partial, write_like_original=False))
 
     def fetch(self, series: Series, folder: Path) -> None:
         """Write the instances of a series into `folder`, which appears whole or not at all.
@@ -144,7 +205,7 @@ class Pacs:
         from pydicom.dataset import Dataset
 
         with self._upstream():
-            found = self._client.search_for_series(search_filters=filters, fields=list(_INFO))
+            found = self._client.search_for_series(search_filters=filters, fields=[*_INFO, _COUNT])
         series = []
         for entry in found:
             dataset = Dataset.from_json(entry)
@@ -153,7 +214,8 @@ class Pacs:
                 check_id(info["SeriesInstanceUID"])
             except StudiesError:  # a UID that could not name a folder comes from no sound server
                 continue
-            series.append(Series(info["SeriesInstanceUID"], info["StudyInstanceUID"], info["Modality"], info))
+            uid, study, modality = (info[key] for key in ("SeriesInstanceUID", "StudyInstanceUID", "Modality"))
+            series.append(Series(uid, study, modality, int(dataset.get(_COUNT) or 0), info))
         return series
 
     @contextmanager

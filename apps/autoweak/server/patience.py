@@ -8,13 +8,13 @@ behind an inference. Before that it is checked, and its body is bounded.
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from json import JSONDecodeError
 from typing import IO, TYPE_CHECKING, Any
 
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from autoweak.errors import AutoweakError
-from autoweak.server.checks import check_params, check_request
+from autoweak.server.checks import check_form, check_json, check_request
 from autoweak.server.errors import ServerError, TooLargeError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def install(app: AutoweakApp) -> None:
     web.user_middleware[:] = [cors, *others, Middleware(Patience, app=app)]
     for kind in (AutoweakError, JSONDecodeError, UnicodeDecodeError, Exception):
         web.exception_handlers[kind] = _answer
+    web.exception_handlers[RequestValidationError] = _answer_invalid
     web.exception_handlers[HTTPException] = _answer_http
     web.middleware_stack = web.build_middleware_stack()
 
@@ -114,12 +115,14 @@ async def _in_thread(inner: ASGIApp, scope: Scope, body: IO[bytes], send: Send, 
     await outside.run_in_executor(pool, lambda: asyncio.run(_run(inner, scope, body, inner_send)))
 
 
-async def _check_form(scope: Scope, body: IO[bytes]) -> None:
-    """Check a form that is small enough to be read twice; the files of larger ones are not worth the time."""
-    kind = next((value for name, value in scope["headers"] if name.lower() == b"content-type"), b"")
-    if kind.startswith(b"multipart/form-data") and body.seek(0, os.SEEK_END) <= _KEPT_IN_MEMORY:
-        body.seek(0)
-        await check_params(Request(scope, _receive(body)))
+async def _check_body(scope: Scope, body: IO[bytes]) -> None:
+    """Check what a request says in JSON, as a whole or in a form; the files of a form are read once more then."""
+    kind = next((value for name, value in scope["headers"] if name.lower() == b"content-type"), b"").lower()
+    body.seek(0)
+    if kind.startswith((b"multipart/form-data", b"application/x-www-form-urlencoded")):
+        await check_form(Request(scope, _receive(body)))
+    elif scope["method"] in {"POST", "PUT"} and not str(scope["path"]).startswith("/proxy"):
+        check_json(body.read(_MOST_JSON_BYTES + 1), str(scope["path"]))
     body.seek(0)
 
 
@@ -129,7 +132,7 @@ async def _sent(send: Send, message: Message) -> None:
 
 async def _run(inner: ASGIApp, scope: Scope, body: IO[bytes], send: Send) -> None:
     try:
-        await _check_form(scope, body)
+        await _check_body(scope, body)
     except ServerError as error:
         await _sentence(str(error), error.status)(scope, _receive(body), send)
         return
@@ -186,6 +189,14 @@ def _answer(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, (JSONDecodeError, UnicodeDecodeError)):
         return _sentence("The request is not valid: its parameters must be JSON in UTF-8.", 422)
     return _sentence("The server failed at this request; its log says why.", 500)
+
+
+def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
+    """The web library lists what is wrong for programs; the first of it is told for people."""
+    del request
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+    where = ".".join(str(part) for part in first.get("loc", ()))[:80]
+    return _sentence(f"The request's {where} is not valid: {first.get('msg')}.", 422)
 
 
 def _answer_http(request: Request, error: Exception) -> JSONResponse:

@@ -23,9 +23,11 @@ class WeakLabelQuality(ScoringMethod):
     def __call__(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
         """Counts, mean quality, and each weak label's own."""
         del request, datastore
-        status = read_status(self._live.root)
+        studies = self._datastore.studies()
+        # Of a DICOMweb server, the folder holds what was fetched so far.
+        status = read_status(self._live.root, studies)
         images = {}
-        for study in self._datastore.studies().unlabelled:
+        for study in studies.unlabelled:
             sidecar = self._datastore.sidecar(study)
             if sidecar is not None:
                 images[study.image_id] = summary(sidecar)

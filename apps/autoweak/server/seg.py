@@ -15,12 +15,15 @@ import autoweak
 from autoweak.atomic import write_with
 from autoweak.server.errors import BadRequestError
 from autoweak.studies import StudyImage
+from autoweak.studies.dicom import faults
+from autoweak.studies.dicom_frames import one_frame
 from autoweak.studies.dicom_series import in_order
 from autoweak.tasks import Code, Segment, Task
 
 Mask = npt.NDArray[np.uint8]
 
 _SERIES_NUMBER = 900
+_PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")
 _BODY_STRUCTURE = Code(value="123037004", meaning="Anatomical structure")
 _OWN_SCHEME = "99AUTOWEAK"
 _COLOURS = ((220, 60, 60), (90, 160, 220), (90, 200, 140), (220, 160, 60), (157, 108, 162), (120, 190, 60))
@@ -40,7 +43,8 @@ class MadeBy(str, Enum):
 def write_seg(path: Path, mask: Mask, *, image: StudyImage, task: Task, made_by: MadeBy, algorithm: str) -> str:
     """Write a mask as DICOM segmentation of the series or file that its image was read from.
 
-    Each slice refers to the very DICOM instance it was drawn on. A mask without any voxel is a valid answer.
+    Each slice refers to the very DICOM instance, and of a film to the frame, that it was drawn on. A mask without any
+    voxel is a valid answer.
 
     Args:
         path: where to.
@@ -56,11 +60,10 @@ def write_seg(path: Path, mask: Mask, *, image: StudyImage, task: Task, made_by:
     Raises:
         BadRequestError: the image is not DICOM.
     """
-    import pydicom
     from highdicom.seg import Segmentation, SegmentationTypeValues
     from highdicom.uid import UID
 
-    sources = [pydicom.dcmread(file) for file in _files(image)]
+    sources = _sources(image)
     if not sources:
         raise BadRequestError(f"Image {image.image_id} is not DICOM, so it has no DICOM segmentation.")
     uid = UID()
@@ -85,6 +88,10 @@ def write_seg(path: Path, mask: Mask, *, image: StudyImage, task: Task, made_by:
     )
     for number, (name, item) in enumerate(zip(task.labels, dataset.SegmentSequence, strict=True)):
         item.RecommendedDisplayCIELabValue = _cielab(_segment(task, name).colour or _COLOURS[number % len(_COLOURS)])
+    if image.frame is not None:
+        _refer_to_frame(dataset, image.frame)
+    if not image.geometry.is_volume and "PatientOrientation" not in dataset and "FrameOfReferenceUID" not in dataset:
+        dataset.PatientOrientation = sources[0].get("PatientOrientation")  # it may be empty, but not missing
     write_with(path, lambda partial: dataset.save_as(partial, write_like_original=False))
     return str(uid)
 
@@ -112,17 +119,14 @@ def read_seg(path: Path, *, image: StudyImage) -> SegRead:
     """
     import highdicom
 
-    segmentation = highdicom.seg.segread(path)
-    uids = [_uid(file) for file in _files(image)]
-    known = {str(uid) for _, _, uid in segmentation.get_source_image_uids()}
-    if not known <= set(uids):
-        raise BadRequestError(f"The segmentation {path.name} is not of image {image.image_id}.")
-    frames = segmentation.get_pixels_by_source_instance(
-        uids,
-        combine_segments=True,
-        ignore_spatial_locations=True,
-        assert_missing_frames_are_empty=True,
-    )
+    with faults():
+        segmentation = highdicom.seg.segread(path)
+        uids = [_uid(file) for file in _files(image)]
+        known = {str(uid) for _, _, uid in segmentation.get_source_image_uids()}
+        # Of a picture there may be others in the same segmentation.
+        if not (known <= set(uids) if image.geometry.is_volume else known.intersection(uids)):
+            raise BadRequestError(f"The segmentation {path.name} is not of image {image.image_id}.")
+        frames = _frames_of(segmentation, uids, image.frame)
     kinds = {str(item.SegmentAlgorithmType) for item in segmentation.SegmentSequence}
     stored = frames.transpose(2, 1, 0) if image.geometry.is_volume else frames[0]
     slices: Mask = np.ascontiguousarray(image.geometry.to_slices(stored), dtype=np.uint8)
@@ -139,6 +143,55 @@ def _files(image: StudyImage) -> list[Path]:
     if image.path.is_dir():
         return in_order(image.path)
     return [image.path] if kind_of(image.path) is FileKind.DICOM else []
+
+
+def _frames_of(segmentation: Any, uids: list[str], frame: int | None) -> Mask:
+    """Segment numbers (K, rows, columns) of the instances, or of one frame of a film."""
+    options = {
+        "combine_segments": True,
+        "ignore_spatial_locations": True,
+        "assert_missing_frames_are_empty": True,
+    }
+    if frame is None:
+        return np.asarray(segmentation.get_pixels_by_source_instance(uids, **options), dtype=np.uint8)
+    return np.asarray(segmentation.get_pixels_by_source_frame(uids[0], [frame], **options), dtype=np.uint8)
+
+
+def _sources(image: StudyImage) -> list[Any]:
+    """The DICOM instances of an image; of a film its one frame, since highdicom would store a mask for each."""
+    import pydicom
+
+    with faults():
+        if image.frame is not None:
+            sources = [one_frame(pydicom.dcmread(image.path), image.frame)]
+        else:
+            sources = [pydicom.dcmread(file) for file in _files(image)]
+    for source in () if image.geometry.is_volume else sources:
+        _mend(source)
+    return sources
+
+
+def _mend(picture: Any) -> None:
+    """Take from the header of a picture, in memory, what highdicom stumbles over; real ones have much of it."""
+    lacking = []
+    if "SharedFunctionalGroupsSequence" not in picture:
+        lacking.append("NumberOfFrames")  # even of 1 it would be taken for an enhanced image
+    if picture.get("LossyImageCompression") == "01" and not picture.get("LossyImageCompressionMethod"):
+        lacking.append("LossyImageCompression")
+    if not all(picture.get(keyword) for keyword in _PLACE):
+        # Without a place in space the mask is tied to its instance alone.
+        lacking += ["FrameOfReferenceUID", *_PLACE]
+    for keyword in lacking:
+        if keyword in picture:
+            delattr(picture, keyword)
+
+
+def _refer_to_frame(dataset: Any, frame: int) -> None:
+    """Say in each reference to the film which of its frames is meant (PS3.3 table 10-3)."""
+    for group in dataset.PerFrameFunctionalGroupsSequence:
+        for derivation in group.DerivationImageSequence:
+            for source in derivation.SourceImageSequence:
+                source.ReferencedFrameNumber = frame
 
 
 def _uid(file: Path) -> str:

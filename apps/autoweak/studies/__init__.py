@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autoweak.studies.folder import StudiesFolder, Study, list_images, open_studies
 from autoweak.studies.geometry import Geometry
-from autoweak.studies.images import StudyImage, read_image
+from autoweak.studies.images import StudyImage, read_image, read_study
 from autoweak.studies.intensity import to_channels, to_uint8
 from autoweak.studies.labels import LabelRead, mask_suffix, read_label, write_mask
 from autoweak.studies.names import check_id, image_id_of
@@ -26,6 +26,7 @@ __all__ = [
     "patients_of",
     "read_image",
     "read_label",
+    "read_study",
     "to_channels",
     "to_uint8",
     "write_mask",

@@ -14,6 +14,8 @@ from autoweak.studies.stored import Stored
 _MAX_FACTOR = 16
 # Tools round affines; a label half a voxel off would be drawn on the wrong voxels.
 _TOLERANCE_VOXELS = 0.5
+_CROP_TOLERANCE = 0.1
+_CROPPED = "It holds only the part around its segments, and was put into the image's size."
 _Result = tuple[Array, str | None, tuple[str, ...]]
 
 
@@ -47,6 +49,9 @@ def _onto_picture(label: Stored, shape: tuple[int, ...]) -> _Result:
             )
             raise LabelError(f"{msg}; save a label of this image")
         flat = flat[:, :, 0].T
+    if label.segmentation is not None and flat.shape != shape:
+        column, row, _ = label.segmentation.offset
+        return _pasted(flat, shape, (row, column)), None, (_CROPPED,)
     resampled, sentence = _rescaled(flat, (shape[0], shape[1]))
     return resampled, sentence, ()
 
@@ -95,6 +100,9 @@ def _onto_volume(label: Stored, geometry: Geometry) -> _Result:
         raise LabelError(msg)
     axes, signs = turn
     turned = label.array.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)]
+    if label.segmentation is not None and turned.shape != geometry.shape:
+        start = _first_corner(to_image, label.array.shape)
+        return _pasted(turned, geometry.shape, start), None, (_CROPPED,)
     _check_shape(turned.shape, geometry.shape)
     offset = _largest_offset(to_image, label.array.shape, axes, signs, geometry.shape)
     if offset > _TOLERANCE_VOXELS:
@@ -137,6 +145,30 @@ def _largest_offset(
         axis=1,
     )
     return float(np.abs(found - wanted).max())
+
+
+def _first_corner(to_image: Affine, label_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Where a label that is smaller than its image begins in it."""
+    corners = np.array(list(itertools.product(*((0, length - 1) for length in label_shape))), dtype=np.float64)
+    found = (corners @ to_image[:3, :3].T + to_image[:3, 3]).min(axis=0)
+    if np.abs(found - np.rint(found)).max() > _CROP_TOLERANCE:
+        msg = "its voxels lie between those of the image; save a segmentation of this very image"
+        raise LabelError(msg)
+    return tuple(int(index) for index in np.rint(found))
+
+
+def _pasted(part: Array, shape: tuple[int, ...], start: tuple[int, ...]) -> Array:
+    """An array of `shape` that holds `part` from `start` on, and else background."""
+    ends = [first + length for first, length in zip(start, part.shape, strict=True)]
+    kept = tuple(slice(max(-first, 0), length - first) for first, length in zip(start, shape, strict=True))
+    inside = part[kept]
+    if np.count_nonzero(inside) < np.count_nonzero(part):
+        msg = f"its segments reach outside of the image of {_sized(shape)} voxels; save a label of this very image"
+        raise LabelError(msg)
+    whole: Array = np.zeros(shape, dtype=part.dtype)
+    where = tuple(slice(max(first, 0), max(end, 0)) for first, end in zip(start, ends, strict=True))
+    whole[where] = inside
+    return whole
 
 
 def _check_shape(have: tuple[int, ...], want: tuple[int, ...]) -> None:

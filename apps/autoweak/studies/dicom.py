@@ -42,12 +42,17 @@ _NOT_IMAGE_CLASSES = {
 }
 
 
-def read(path: Path) -> Stored:
-    """Read one DICOM file.
+def read(path: Path, *, frame: int | None = None) -> Stored:
+    """Read one DICOM file, or one frame of a film.
 
     MONOCHROME1 is inverted, so that high values are bright; rescale slope and intercept, or the modality table, are
     applied; palettes and YBR become RGB. A file of one frame is a picture, whatever its position in space. A file of
-    several frames is a volume where its frames have positions; a film (ultrasound, angiography) is refused.
+    several frames is a volume where its frames have positions; of a film (ultrasound, angiography) each frame is a
+    picture.
+
+    Args:
+        path: the file.
+        frame: number of a frame, from 1; None for a file that is one image.
 
     Returns:
         array (H, W), (H, W, 3) or (I, J, K).
@@ -55,12 +60,14 @@ def read(path: Path) -> Stored:
     Raises:
         ImageError: damaged, not an image, compressed in a way that cannot be read (no path in the sentence).
     """
+    from autoweak.studies import dicom_frames
+
     with faults():
         dataset = open_dataset(path)
         check_image(dataset)
-        if int(dataset.get("NumberOfFrames") or 1) > 1:
-            from autoweak.studies import dicom_frames
-
+        if frame is not None:
+            dataset = dicom_frames.one_frame(dataset, frame)
+        elif int(dataset.get("NumberOfFrames") or 1) > 1:
             return dicom_frames.read(dataset)
         array, notes = finite(plain_dtype(pixel_values(dataset)))
         return Stored(array, notes=notes)

@@ -1,7 +1,9 @@
-"""Multi-frame DICOM whose frames have positions in space (enhanced CT and MR), as a volume."""
+"""Multi-frame DICOM: a volume where frames have positions (enhanced CT and MR), else a film of pictures."""
 
 from __future__ import annotations
 
+import copy
+import itertools
 from typing import Any
 
 import numpy as np
@@ -23,9 +25,8 @@ def read(dataset: Any) -> Stored:
         ImageError: the frames have no positions (a film), or do not make up a volume.
     """
     frames = int(dataset.NumberOfFrames)
-    groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    if len(groups) != frames or _function(dataset, 0, "PlanePositionSequence") is None:
-        msg = f"it is a film of {frames} frames without positions; export the frame you need as a picture"
+    if not have_positions(dataset):
+        msg = f"it is a film of {frames} frames without positions; each frame is an image of its own"
         raise ImageError(msg)
     order, affine = arrange([_plane(dataset, index) for index in range(frames)])
     stack = dataset.pixel_array
@@ -35,6 +36,58 @@ def read(dataset: Any) -> Stored:
     slices = np.stack([_values(dataset, stack[index], index) for index in order])
     array, notes = finite(plain_dtype(slices.transpose(2, 1, 0)))
     return Stored(array, affine, array.shape, notes=notes)
+
+
+def have_positions(dataset: Any) -> bool:
+    """Whether the frames of a dataset have positions in space."""
+    groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    return len(groups) == frames and _function(dataset, 0, "PlanePositionSequence") is not None
+
+
+def one_frame(dataset: Any, number: int) -> Any:
+    """A dataset of one frame of a film, without unpacking the others; call within `dicom.faults`.
+
+    Args:
+        dataset: the film, with its pixels.
+        number: of the frame, from 1.
+
+    Raises:
+        ImageError: there is no such frame.
+    """
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if not 1 <= number <= frames:
+        msg = f"it has {frames} frames and no frame {number}"
+        raise ImageError(msg)
+    pixels = _pixels_of(dataset, number - 1, frames)
+    single = copy.copy(dataset)
+    transformation = _function(dataset, number - 1, "PixelValueTransformationSequence")
+    for keyword in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence", "NumberOfFrames"):
+        if keyword in single:
+            del single[keyword]
+    single.PixelData = pixels
+    for keyword in ("RescaleSlope", "RescaleIntercept"):
+        if transformation is not None and keyword in transformation:
+            single[keyword] = transformation[keyword]
+    return single
+
+
+def _pixels_of(dataset: Any, index: int, frames: int) -> bytes:
+    from pydicom.encaps import encapsulate, generate_pixel_data_frame
+    from pydicom.pixel_data_handlers.util import get_expected_length
+
+    if dataset.file_meta.TransferSyntaxUID.is_compressed:
+        every = generate_pixel_data_frame(dataset.PixelData, frames)
+        return bytes(encapsulate([next(itertools.islice(every, index, None))]))
+    if int(dataset.BitsAllocated) < 8:
+        msg = "its frames have one bit a pixel"
+        raise ImageError(msg)
+    length = int(get_expected_length(dataset)) // frames
+    content = bytes(dataset.PixelData[index * length : (index + 1) * length])
+    if len(content) < length:
+        msg = f"it ends before its frame {index + 1}"
+        raise ImageError(msg)
+    return content + b"\0" * (length % 2)
 
 
 def _values(dataset: Any, frame: Array, index: int) -> Array:
@@ -59,7 +112,8 @@ def _plane(dataset: Any, index: int) -> SlicePlane:
 def _function(dataset: Any, index: int, keyword: str) -> Any:
     """The item of a functional group for one frame: its own, else the one that all frames share."""
     shared = dataset.get("SharedFunctionalGroupsSequence") or []
-    for group in (dataset.PerFrameFunctionalGroupsSequence[index], *shared):
+    own = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    for group in (*own[index : index + 1], *shared):
         if group.get(keyword):
             return group.get(keyword)[0]
     return None

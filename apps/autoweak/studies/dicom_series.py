@@ -113,7 +113,7 @@ def _check_one_series(headers: Sequence[Any]) -> None:
         msg = "the folder holds several multi-frame files; put each at the top level"
         raise ImageError(msg)
     if any(int(header.get("SamplesPerPixel") or 1) > 1 for header in headers):
-        msg = "its slices are in colour; put each at the top level, as a picture"
+        msg = "its slices are in colour and have positions; put each at the top level, as a picture"
         raise ImageError(msg)
     check_size(len(headers) * sizes[0][0] * sizes[0][1], limit=MAX_VOXELS, unit="voxel")
 
@@ -121,7 +121,7 @@ def _check_one_series(headers: Sequence[Any]) -> None:
 def _plane(header: Any) -> SlicePlane:
     placed = all(header.get(key) for key in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
     if not placed:
-        msg = "its files have no position, direction or pixel size; put each at the top level, as a picture"
+        msg = "some of its files have no position, direction or pixel size; keep one series in the folder"
         raise ImageError(msg)
     return SlicePlane(
         position=tuple(float(value) for value in header.ImagePositionPatient),

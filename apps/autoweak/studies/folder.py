@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoweak.errors import StudiesError
@@ -21,12 +21,13 @@ class Study:
     """One image with what is known of it.
 
     Attributes:
-        image_id: the file name without its image ending.
+        image_id: the file name without its image ending; of one picture of several, with what tells it apart.
         path: the file, or the folder of a DICOM series.
         gold: the label that a person made or accepted (`labels/final`).
         weak: the label that the program made (`labels/original`).
         sidecar: the weak label's JSON.
         synthetic: whether a generator drew the image; see `autoweak.synthesis`.
+        frame: number of the frame, from 1, of a DICOM film; None where the path is of this image alone.
     """
 
     image_id: str
@@ -35,6 +36,7 @@ class Study:
     weak: Path | None = None
     sidecar: Path | None = None
     synthetic: bool = False
+    frame: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def open_studies(root: Path) -> StudiesFolder:
     """List the images of a studies folder and their labels; nothing is read yet.
 
     Images are PNG, JPEG, BMP, TIFF, NIfTI, NRRD and DICOM files at the top level, in any case of letters, and folders
-    there that hold a DICOM series. Hidden files and files of other kinds are passed over.
+    there that hold a DICOM series. Each frame of a DICOM film, and each picture of a series of stills, is an image of
+    its own. Hidden files and files of other kinds are passed over.
 
     Args:
         root: the folder.
@@ -86,9 +89,8 @@ def open_studies(root: Path) -> StudiesFolder:
     gold, gold_notes = _labels(root / GOLD_FOLDER, ids=ids)
     weak, weak_notes = _labels(root / WEAK_FOLDER, ids=ids)
     studies = tuple(
-        Study(
-            image_id=study.image_id,
-            path=study.path,
+        replace(
+            study,
             gold=gold.get(study.image_id),
             weak=weak.get(study.image_id),
             sidecar=_sidecar(root, study.image_id),
@@ -115,7 +117,7 @@ def list_images(path: Path) -> tuple[Study, ...]:
     if kind_of(path) is None:
         msg = f"{path.name} is not an image; give PNG, JPEG, BMP, TIFF, NIfTI, NRRD or DICOM."
         raise StudiesError(msg)
-    return (Study(image_id=check_id(image_id_of(path)), path=path),)
+    return tuple(_of_entry(path, image_id_of(path)))
 
 
 def _images(root: Path) -> list[Study]:
@@ -123,9 +125,9 @@ def _images(root: Path) -> list[Study]:
     for entry in _entries(root):
         if entry.is_dir():
             if entry.name != "labels" and _holds_dicom(entry):
-                found.append(Study(image_id=check_id(entry.name), path=entry))
+                found += _of_entry(entry, entry.name)
         elif kind_of(entry) is not None:
-            found.append(Study(image_id=check_id(image_id_of(entry)), path=entry))
+            found += _of_entry(entry, image_id_of(entry))
     if not found:
         msg = (
             f"There are no images in {root}; put PNG, JPEG, BMP, TIFF, NIfTI, NRRD or DICOM files, "
@@ -133,6 +135,22 @@ def _images(root: Path) -> list[Study]:
         )
         raise StudiesError(msg)
     return found
+
+
+def _of_entry(entry: Path, name: str) -> list[Study]:
+    """The image or images of a file, or of a folder with a DICOM series."""
+    whole = [Study(image_id=check_id(name), path=entry)]
+    if not entry.is_dir() and kind_of(entry) is not FileKind.DICOM:
+        return whole
+    from autoweak.studies import dicom_pictures, dicom_series
+
+    if entry.is_dir() and dicom_pictures.is_slice(next(filter(_is_dicom, _first_files(entry)))):
+        return whole  # a volume has hundreds of files, which need not be looked at
+    files = dicom_series.files(entry) if entry.is_dir() else [entry]
+    pictures = dicom_pictures.pictures_in(files)
+    if len(pictures) < 2:
+        return whole
+    return [Study(check_id(f"{name}{one.suffix}"), files[one.index], frame=one.frame) for one in pictures]
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -164,7 +182,11 @@ def _unique(studies: Iterable[Study]) -> tuple[Study, ...]:
 
 
 def _holds_dicom(folder: Path) -> bool:
-    return any(kind_of(entry) is FileKind.DICOM for entry in _first_files(folder))
+    return any(map(_is_dicom, _first_files(folder)))
+
+
+def _is_dicom(path: Path) -> bool:
+    return kind_of(path) is FileKind.DICOM
 
 
 def _first_files(folder: Path) -> list[Path]:

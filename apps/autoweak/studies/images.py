@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from autoweak.errors import ImageError
 from autoweak.studies import stored as stored_module
+from autoweak.studies.folder import Study
 from autoweak.studies.geometry import Array, Geometry, picture_geometry, volume_geometry
 from autoweak.studies.names import FileKind, image_id_of, kind_of
 from autoweak.studies.stored import Stored
@@ -23,12 +25,14 @@ class StudyImage:
     """One image of the studies.
 
     Attributes:
-        image_id: the file name without its image ending.
+        image_id: the file name without its image ending; of one picture of several, with what tells it apart.
         path: the file, or the folder of a DICOM series.
         pixels: (S, H, W, C) in the stored type, C 1 (grey) or 3 (RGB); a picture has S = 1.
         geometry: how the slices lie in the stored array and in space.
-        sha256: of the file's bytes; of a series, of the hashes of its files in order of name.
+        sha256: of the file's bytes; of a series, of the hashes of its files in order of name; of a frame, of the file's
+            hash and the frame's number.
         notes: sentences on what was changed while reading.
+        frame: number of the frame, from 1, of a DICOM film; None for an image of its own file or folder.
     """
 
     image_id: str
@@ -37,9 +41,21 @@ class StudyImage:
     geometry: Geometry
     sha256: str
     notes: tuple[str, ...] = ()
+    frame: int | None = None
 
 
-def read_image(path: Path, *, plane: str = "axial") -> StudyImage:
+def read_study(study: Study, *, plane: str = "axial") -> StudyImage:
+    """Read the image of a study, see `read_image`.
+
+    Raises:
+        ImageError: the image cannot be read.
+    """
+    return read_image(study.path, plane=plane, frame=study.frame, image_id=study.image_id)
+
+
+def read_image(
+    path: Path, *, plane: str = "axial", frame: int | None = None, image_id: str | None = None
+) -> StudyImage:
     """Read a picture, a volume or a folder with a DICOM series.
 
     Pictures keep their stored rows and columns. Volumes are sliced along `plane`, each slice upright: axial with the
@@ -48,16 +64,18 @@ def read_image(path: Path, *, plane: str = "axial") -> StudyImage:
     Args:
         path: a file, or a folder that holds one DICOM series.
         plane: "axial", "coronal" or "sagittal"; pictures and volumes of one slice take no notice of it.
+        frame: of a DICOM film, the number of the frame, from 1.
+        image_id: what the image is called; None for the name of its file.
 
     Raises:
         ImageError: the image cannot be read; one sentence with the file's name and nothing of its header.
     """
     path = Path(path)
     try:
-        loaded = read_stored(path)
+        loaded = read_stored(path, frame=frame)
         array, notes = stored_module.finite(loaded.array)
         geometry = _geometry(loaded, plane=plane)
-        digest = _digest(path)
+        digest = _digest(path, frame)
     except ImageError as error:
         msg = f"The image {path.name} cannot be read: {error}."
         raise ImageError(msg) from error
@@ -65,16 +83,17 @@ def read_image(path: Path, *, plane: str = "axial") -> StudyImage:
     if pixels.ndim == 3:
         pixels = pixels[..., np.newaxis]
     return StudyImage(
-        image_id=image_id_of(path),
+        image_id=image_id_of(path) if image_id is None else image_id,
         path=path,
         pixels=np.ascontiguousarray(pixels),
         geometry=geometry,
         sha256=digest,
         notes=(*loaded.notes, *notes),
+        frame=frame,
     )
 
 
-def read_stored(path: Path) -> Stored:
+def read_stored(path: Path, *, frame: int | None = None) -> Stored:
     """Read the array of a file or series as it is stored.
 
     Raises:
@@ -100,7 +119,7 @@ def read_stored(path: Path) -> Stored:
     if kind is FileKind.DICOM:
         from autoweak.studies import dicom
 
-        return dicom.read(path)
+        return dicom.read(path, frame=frame)
     msg = f"it is not {READABLE}" if path.exists() else "the file does not exist; check the path"
     raise ImageError(msg)
 
@@ -119,8 +138,12 @@ def _geometry(loaded: Stored, *, plane: str) -> Geometry:
     )
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, frame: int | None) -> str:
     try:
+        if frame is not None:
+            status = path.stat()
+            film = _film_digest(path, status.st_mtime_ns, status.st_size)
+            return hashlib.sha256(f"{film} frame {frame}".encode("ascii")).hexdigest()
         if not path.is_dir():
             return _file_digest(path)
         from autoweak.studies import dicom_series
@@ -130,6 +153,12 @@ def _digest(path: Path) -> str:
     except OSError as error:
         msg = "it went away or changed while it was read; try again"
         raise ImageError(msg) from error
+
+
+@lru_cache(maxsize=1000)
+def _film_digest(path: Path, _changed: int, _size: int) -> str:
+    """A film is large, and asked for once a frame."""
+    return _file_digest(path)
 
 
 def _file_digest(path: Path) -> str:

@@ -39,7 +39,9 @@ def read_label(path: Path, *, image: StudyImage, task: Task) -> LabelRead:
     """Read a label of `image`, whatever tool has written it.
 
     A picture's label may be a picture, or a NIfTI or NRRD volume of one slice as 3D Slicer saves it. A volume's label
-    may be stored in another orientation than the volume. See `label_values.decode` for the meaning of the values.
+    may be stored in another orientation than the volume. A segmentation of 3D Slicer (`.seg.nrrd`) may be cropped to
+    its segments; if all of them are called like labels of the task, their names tell which they are. See
+    `label_values.decode` for the meaning of the values.
 
     Args:
         path: PNG, JPEG, BMP, TIFF, NIfTI or NRRD.
@@ -53,6 +55,7 @@ def read_label(path: Path, *, image: StudyImage, task: Task) -> LabelRead:
     try:
         loaded = _read(path)
         array, resampled, notes = alignment.onto_image(loaded, geometry=image.geometry)
+        array = _by_name(array, loaded, task)
         mask, decoded = label_values.decode(array, task.label_names, volume=image.geometry.is_volume)
     except AutoweakError as error:
         msg = f"The label {path.name} of image {image.image_id} cannot be used: {error}."
@@ -117,6 +120,19 @@ def _read(path: Path) -> Stored:
         raise ImageError(msg)
     msg = "it is not PNG, JPEG, BMP, TIFF, NIfTI or NRRD" if path.exists() else "the file does not exist"
     raise ImageError(msg)
+
+
+def _by_name(array: Array, loaded: Stored, task: Task) -> Array:
+    """Give segments the values of the labels they are called like; 3D Slicer numbers them in the order of its list."""
+    names = loaded.segmentation.names if loaded.segmentation else {}
+    values = {name.casefold(): value for name, value in task.labels.items()}
+    present = [int(value) for value in np.unique(array) if value]
+    if not present or not all(names.get(value, "").casefold() in values for value in present):
+        return array
+    renamed: Array = np.zeros(array.shape, dtype=np.uint8)
+    for value in present:
+        renamed[array == value] = values[names[value].casefold()]
+    return renamed
 
 
 def _without_nan(loaded: Stored) -> Stored:

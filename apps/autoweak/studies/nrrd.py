@@ -21,7 +21,7 @@ import numpy.typing as npt
 from autoweak import atomic
 from autoweak.errors import ImageError
 from autoweak.studies.geometry import Array, Geometry
-from autoweak.studies.stored import Stored, check_spatial, plain_dtype
+from autoweak.studies.stored import Segmentation, Stored, check_spatial, plain_dtype
 
 _MAX_HEADER = 1 << 20
 _TYPES = {
@@ -46,12 +46,14 @@ _SPACES = {
     "left-posterior-superior": (-1.0, -1.0, 1.0),
     "lps": (-1.0, -1.0, 1.0),
 }
+_SEGMENT_NAME = re.compile(r"(Segment\d+)_Name")
 _VECTOR = re.compile(r"\(([^()]*)\)|\bnone\b")
 
 
 @dataclass(frozen=True)
 class _Header:
     fields: dict[str, str]
+    pairs: dict[str, str]
 
     def get(self, *names: str) -> str:
         return next((self.fields[name] for name in names if name in self.fields), "")
@@ -77,12 +79,13 @@ def read(path: Path) -> Stored:
             shape = check_spatial(sizes)
             array = _values(stream, header, count=int(np.prod(shape, dtype=np.int64)))
             affine = _affine(header, axes=len(sizes))
+            segmentation = _segmentation(header)
     except FileNotFoundError:
         msg = "the file does not exist; check the path, or the link that points to it"
         raise ImageError(msg) from None
     except (OSError, ValueError, EOFError, OverflowError, zlib.error) as error:
         raise _damaged("it is damaged or not an NRRD file") from error
-    return Stored(plain_dtype(array.reshape(shape, order="F")), affine, sizes)
+    return Stored(plain_dtype(array.reshape(shape, order="F")), affine, sizes, segmentation=segmentation)
 
 
 def write(path: Path, stored: npt.NDArray[np.uint8], *, geometry: Geometry, compress: bool) -> None:
@@ -122,17 +125,36 @@ def _header(stream: BinaryIO) -> _Header:
     if not stream.readline(_MAX_HEADER).startswith(b"NRRD000"):
         raise _damaged("it is not an NRRD file")
     fields: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     while stream.tell() < _MAX_HEADER:
         line = stream.readline(_MAX_HEADER)
         if not line.endswith(b"\n"):
             break
         text = line.decode("utf-8", errors="replace").strip()
         if not text:
-            return _Header(fields)
-        if not text.startswith("#") and ": " in text and ":=" not in text.split(": ")[0]:
+            return _Header(fields, pairs)
+        if ":=" in text.split(": ")[0]:
+            key, value = text.split(":=", maxsplit=1)
+            pairs[key.strip()] = value.strip()
+        elif not text.startswith("#") and ": " in text:
             key, value = text.split(": ", maxsplit=1)
             fields[key.strip().lower()] = value.strip()
     raise _damaged("its header has no end")
+
+
+def _segmentation(header: _Header) -> Segmentation | None:
+    """The pairs that 3D Slicer adds to a header; those of a segment are called Segment0_Name and so on."""
+    offset = header.pairs.get("Segmentation_ReferenceImageExtentOffset", "").split()
+    if len(offset) != 3:
+        return None
+    first, second, third = (int(word) for word in offset)
+    names = {}
+    for key, name in header.pairs.items():
+        found = _SEGMENT_NAME.fullmatch(key)
+        value = header.pairs.get(f"{found.group(1)}_LabelValue", "") if found else ""
+        if value.isdigit():
+            names[int(value)] = name
+    return Segmentation((first, second, third), names)
 
 
 def _check_grey(header: _Header) -> None:

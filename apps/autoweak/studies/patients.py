@@ -18,7 +18,8 @@ def patients_of(studies: Iterable[Study]) -> dict[str, str]:
         studies: the images; only headers are read, and files that cannot be read are left out.
 
     Returns:
-        image id to the first 16 hex digits of the SHA-256 of the patient's id: the id itself goes nowhere.
+        image id to the first 16 hex digits of the SHA-256 of the patient's id, or of the study's where there is none:
+        the id itself goes nowhere.
     """
     found = {}
     for study in studies:
@@ -36,6 +37,9 @@ def _patient(path: Path) -> str:
             file = next(iter(dicom_series.files(path)), None) if path.is_dir() else path
             if file is None or kind_of(file) is not FileKind.DICOM:
                 return ""
-            return str(dicom.open_dataset(file, pixels=False).get("PatientID") or "").strip()
+            header = dicom.open_dataset(file, pixels=False)
+            # Frames of one film, and stills of one series, are never of two patients.
+            known = (str(header.get(key) or "").strip() for key in ("PatientID", "StudyInstanceUID"))
+            return next((value for value in known if value), "")
     except ImageError:
         return ""

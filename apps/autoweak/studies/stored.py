@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,19 @@ from autoweak.studies.geometry import Affine, Array
 
 MAX_PIXELS = 100_000_000
 MAX_VOXELS = 600_000_000
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What 3D Slicer says in a `.seg.nrrd` file, which holds no more voxels than its segments need.
+
+    Attributes:
+        offset: place (i, j, k) of its first voxel in the image.
+        names: label value to segment name.
+    """
+
+    offset: tuple[int, int, int]
+    names: Mapping[int, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +37,7 @@ class Stored:
         file_shape: of the array in the file, where it has other trailing axes of length 1 than `array`.
         nifti_header: the NIfTI header as stored.
         notes: sentences on what was changed while reading.
+        segmentation: of a segmentation as 3D Slicer saves it.
     """
 
     array: Array
@@ -30,6 +45,7 @@ class Stored:
     file_shape: tuple[int, ...] = ()
     nifti_header: bytes | None = None
     notes: tuple[str, ...] = ()
+    segmentation: Segmentation | None = None
 
 
 def check_size(count: int, *, limit: int, unit: str) -> None:
