@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -96,3 +99,36 @@ def test_stopped_training_leaves_everything_usable(start: Start, tmp_path: Path)
     assert volume.any()
     assert Ohif(server).next_sample()["id"]
     assert not list((studies / "labels").rglob(".partial-*"))
+
+
+_TRAINING = """
+import itertools, sys, time
+from pathlib import Path
+from autoweak.errors import AutoweakError
+from autoweak.server.trainer import StatsProgress
+progress = StatsProgress(Path(sys.argv[1]))
+try:
+    progress.stage("Training the coarse model")
+    for step in itertools.count():
+        progress.update(step, 10**9, "a step")
+        time.sleep(0.02)
+except AutoweakError as error:
+    progress.end(error=str(error))
+"""
+_SERVER = """
+import os, subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2]])
+while not os.path.exists(sys.argv[2]):
+    time.sleep(0.02)
+os._exit(0)
+"""
+
+
+def test_a_training_ends_soon_after_its_server(tmp_path: Path) -> None:
+    stats = tmp_path / "training.json"
+    subprocess.run([sys.executable, "-c", _SERVER, _TRAINING, str(stats)], check=True, timeout=60)
+    deadline = time.monotonic() + 20
+    while "error" not in (told := json.loads(stats.read_text())):
+        assert time.monotonic() < deadline, told
+        time.sleep(0.05)
+    assert "server has ended" in told["error"]

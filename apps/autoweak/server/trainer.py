@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -141,14 +142,26 @@ class StatsProgress:
         self._stage = ""
         self._written = 0.0
         self._epoch = 0
+        self._server = os.getppid()
 
     def stage(self, name: str) -> None:
-        """A new part of the training begins."""
+        """A new part of the training begins.
+
+        Raises:
+            NotReadyError: see `update`.
+        """
+        self._stop_if_alone()
         self._stage = name
         self._write(name, {})
 
     def update(self, done: int, total: int, text: str) -> None:
-        """`done` of `total` steps of this part are done."""
+        """`done` of `total` steps of this part are done.
+
+        Raises:
+            NotReadyError: the server has ended. Nobody could follow or stop the training any more, and it would keep
+                the next server's from the workspace.
+        """
+        self._stop_if_alone()
         if time.monotonic() - self._written < _WRITE_SECONDS and done < total:
             return
         names = list(self._parts)
@@ -164,6 +177,10 @@ class StatsProgress:
         if "error" not in known:
             self._epoch = sum(self._parts.values())
         self._write("done", {"total_time": round(time.time() - self._started, 1), **known})
+
+    def _stop_if_alone(self) -> None:
+        if os.getppid() != self._server:
+            raise NotReadyError("The server has ended, and its training with it; started again it goes on from there.")
 
     def _write(self, text: str, more: dict[str, Any]) -> None:
         self._written = time.monotonic()
