@@ -95,7 +95,7 @@ def _provenance(source: Source, *, weights: str) -> dict[str, Any]:
 def _metrics(source: Source) -> dict[str, float]:
     # Of a weak label nothing was measured here: its coarse model's figure would not be its own.
     dice = source.record.get("mean_cv_dice")
-    return {} if dice is None or source.settings else {_DICE: round(float(dice), 4)}
+    return {} if dice is None or source.prompts else {_DICE: round(float(dice), 4)}
 
 
 def _learned(source: Source) -> str:
@@ -117,7 +117,7 @@ def readme(source: Source, *, name: str) -> str:
     intensity = task.intensity.model_dump(mode="json", exclude_none=True)
     script = (
         "TorchScript: `python -m monai.bundle ckpt_export` works."
-        if not source.settings
+        if not source.prompts
         else "TorchScript cannot hold it: prompts depend on the image, so `ckpt_export` does not work."
     )
     return f"""# {name}
@@ -129,7 +129,8 @@ Not for clinical use.
 
 ## Input and output
 
-{what.capitalize()}, {task.modality}, {task.channels} channel(s), intensity {intensity}. Any size, any format autoweak reads.
+{what.capitalize()}, {task.modality}, {task.channels} channel(s), intensity {intensity}.
+Any size, any format that autoweak reads.
 Masks in the size and geometry of the image:
 
 | value | label |
@@ -167,8 +168,9 @@ It knows images like those it was trained on; measure it on your own with `evalu
 
 def data_license(source: Source) -> str:
     """The content of `docs/data_license.txt`."""
+    start = "with weights learned on drawn images" if source.task.coarse.start else "at random"
     return (
-        "The weights were trained on the images and labels of the site that exported this bundle. Their terms are that\n"
-        "site's; ask there before passing the bundle on. No image, label or name of an image is in it.\n"
-        f"The coarse model began with weights learned on drawn images, or at random: {source.version.name}.\n"
+        "The weights were trained on the images and labels of the site that exported this bundle. Their terms are\n"
+        "that site's; ask there before passing the bundle on. No image, label or name of an image is in it.\n"
+        f"The coarse model began {start}.\n"
     )
