@@ -89,6 +89,8 @@ def _behind(context: Context, study: Study, patients: Mapping[str, str]) -> set[
     A synthetic image has something of all that its generator learned from.
     """
     own = {patients[study.image_id]} if study.image_id in patients else set()
+    if not context.synthetic.may_hold(study):
+        return own
     read = context.read(study)
     if read is None or not context.synthetic.holds(read[0]):
         return own

@@ -89,10 +89,7 @@ def write_samples(
 
     Stops the program where the weights do not fit, or a number cannot be used.
     """
-    for name, value, least in (("count", count, 1), ("batch_size", batch_size, 1), ("seed", seed, 0)):
-        if not isinstance(value, int) or value < least:
-            msg = f"The entry {name!r} must be a whole number from {least} on, got {value!r}."
-            raise ImageError(msg)
+    _check_numbers(count=(count, 1), batch_size=(batch_size, 1), seed=(seed, 0))
     scheduler = bundle.sampling_scheduler(noise_schedule, sampler, steps)
     generator = bundle.load_weights(network, ckpt_path)
     parameter = next(network.parameters())
@@ -150,3 +147,11 @@ def evaluate(
     atomic.write_json(Path(output_dir) / "metrics.json", figures)
     LOGGER.info("Wrote %s", Path(output_dir) / "metrics.json")
     return figures
+
+
+def _check_numbers(**numbers: tuple[Any, int]) -> None:
+    """Refuse an entry that is no whole number from its least value on."""
+    for name, (value, least) in numbers.items():
+        if not isinstance(value, int) or value < least:
+            msg = f"The entry {name!r} must be a whole number from {least} on, got {value!r}."
+            raise ImageError(msg)

@@ -35,6 +35,10 @@ class SyntheticStudies:
     register: Register
     notes: tuple[str, ...] = ()
 
+    def may_hold(self, study: Study) -> bool:
+        """Whether a study could be synthetic, without reading its image; see `holds`."""
+        return study.synthetic or bool(self.register.images) or is_marked(study.path)
+
     def holds(self, image: StudyImage) -> bool:
         """Whether an image is synthetic: by its folder, by its name or mark, or by the register."""
         return (
