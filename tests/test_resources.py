@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,3 +31,18 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     with pytest.raises(AutoweakError, match="install the project again"):
         resources.resource_path("configs")
+
+
+def test_an_installation_ships_every_file_of_the_bundles() -> None:
+    root = Path(__file__).parents[1]
+    settings = configparser.ConfigParser()
+    settings.read(root / "setup.cfg")
+    shipped = {
+        str(file.relative_to(root))
+        for patterns in settings["options.data_files"].values()
+        for pattern in patterns.split()
+        for file in root.glob(pattern)
+    }
+    listed = subprocess.run(["git", "ls-files", "bundles"], cwd=root, capture_output=True, text=True, check=True)
+    assert "bundles/coarse_segmentation/models/model.pt" in listed.stdout
+    assert sorted(set(listed.stdout.split()) - shipped) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from autoweak.bundle.calls import one_sentence
 from autoweak.errors import StudiesError
@@ -50,8 +49,8 @@ def pairs(dataset_dir: str, *, unlabelled: str = REFUSE) -> list[Pair]:
         raise StudiesError(msg)
     if studies.unlabelled and unlabelled == REFUSE:
         msg = (
-            f"{len(studies.unlabelled)} of {len(studies.studies)} images in {dataset_dir} have no label in labels/final,"
-            f" the first is {studies.unlabelled[0].path.name}; label them, or pass --unlabelled {SKIP}."
+            f"{len(studies.unlabelled)} of {len(studies.studies)} images in {dataset_dir} have no label in "
+            f"labels/final, the first is {studies.unlabelled[0].path.name}; label them, or pass --unlabelled {SKIP}."
         )
         raise StudiesError(msg)
     return [{"image": str(study.path), "label": str(study.gold)} for study in studies.gold]

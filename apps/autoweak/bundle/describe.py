@@ -132,7 +132,8 @@ Not for clinical use.
 
 ## Input and output
 
-{what.capitalize()}, {task.modality}, {task.channels} channel(s), intensity {intensity}. Any size, any format autoweak reads.
+{what.capitalize()}, {task.modality}, {task.channels} channel(s), intensity {intensity}.
+Any size, any format that autoweak reads.
 Masks in the size and geometry of the image:
 
 | value | label |
@@ -171,7 +172,7 @@ It knows images like those it was trained on; measure it on your own with `evalu
 def data_license(source: Source) -> str:
     """The content of `docs/data_license.txt`."""
     return (
-        "The weights were trained on the images and labels of the site that exported this bundle. Their terms are that\n"
-        "site's; ask there before passing the bundle on. No image, label or name of an image is in it.\n"
+        "The weights were trained on the images and labels of the site that exported this bundle. Their terms are\n"
+        "that site's; ask there before passing the bundle on. No image, label or name of an image is in it.\n"
         f"What was trained began with weights learned on drawn images, or at random: {source.version.name}.\n"
     )

@@ -113,7 +113,7 @@ def weak_source(context: Context) -> Source:
     version = newest_coarse(context)
     model = load_model(version)
     promptable, _ = context.load_promptable()
-    options = {
+    options: dict[str, Any] = {
         "promptable": promptable.name,
         "policy": context.policy.to_dict(),
         "seed": context.seed,

@@ -17,7 +17,15 @@ from autoweak.errors import AutoweakError, CheckpointError, StudiesError, TaskEr
 from autoweak.networks.strict import check_fits
 
 # What MONAI itself adds to a config: its metadata, and what experiment tracking wants.
-_MONAI_KEYS = {"_meta_", "_requires_", "experiment_name", "tracking_uri", "run_name", "save_execute_config", "is_not_rank0"}
+_MONAI_KEYS = {
+    "_meta_",
+    "_requires_",
+    "experiment_name",
+    "tracking_uri",
+    "run_name",
+    "save_execute_config",
+    "is_not_rank0",
+}
 
 
 @one_sentence
@@ -28,16 +36,21 @@ def check(bundle_root: str) -> None:
     """
     _check_names(Path(bundle_root))
     running = running_config()
-    own = {**read_config(bundle_root), **{key: running[key] for key in ("in_channels", "out_channels") if key in running}}
-    task = task_of(running.get("task", own["task"]) if isinstance(running.get("task"), dict) else own["task"])
-    wanted = {"in_channels": task.channels, "out_channels": task.num_labels}
-    for name, number in wanted.items():
+    own = read_config(bundle_root)
+    # An override of the command line counts; an expression such as that of `train.json` only says where to look.
+    own.update({key: value for key, value in running.items() if key in own and not _is_expression(value)})
+    task = task_of(own["task"])
+    for name, number in (("in_channels", task.channels), ("out_channels", task.num_labels)):
         if own.get(name, number) != number:
             msg = (
                 f"The entry {name!r} is {own[name]!r} and task {task.name} needs {number}; make them agree in "
-                f"{Path(bundle_root) / 'configs' / 'inference.json'}, and train again if the weights are of another number."
+                "configs/inference.json, and train again if the weights are of another number."
             )
             raise TaskError(msg)
+
+
+def _is_expression(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("$", "@", "%"))
 
 
 def _check_names(bundle_root: Path) -> None:

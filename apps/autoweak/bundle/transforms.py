@@ -146,7 +146,8 @@ class ToStoredd(MapTransform):  # type: ignore[misc]
     """The last step: masks in the order of axes that ITK, and with it MONAI Label, stores: columns first.
 
     Args:
-        keys: of masks as `ToMaskd` leaves them; they become (W, H) for a picture, (I, J, K) with its affine for a volume.
+        keys: of masks as `ToMaskd` leaves them; those of a picture become (W, H), those of a volume (I, J, K) with its
+            affine.
         image_key: of the image, as `LoadStudyd` leaves it.
         task: says the plane of the slices.
     """
@@ -175,7 +176,8 @@ def read_study(path: Any, task: Task) -> StudyImage:
         ImageError: it cannot be read, or there is no path, as where a viewer has sent the pixels themselves.
     """
     if not isinstance(path, (str, Path)) or not str(path):
-        msg = f"The bundle reads images from files, got {str(path)[:80]!r}; give the path of one, or the id of a known image."
+        shown = str(path)[:80]
+        msg = f"The bundle reads images from files, got {shown!r}; give the path of one, or the id of a known image."
         raise ImageError(msg)
     return _read(Path(path), Path(path).stat().st_mtime_ns if Path(path).exists() else 0, task.plane.value)
 
@@ -206,4 +208,3 @@ def _stored_shape(image: StudyImage) -> tuple[int, ...]:
     """As ITK counts: columns first for a picture."""
     shape = image.geometry.shape
     return shape if image.geometry.is_volume else shape[::-1]
-

@@ -1,4 +1,4 @@
-"""Whole slices of any size in, logits at that size out: the mean of a coarse model's members and of their mirror images."""
+"""Whole slices in, logits at their size out: the mean of a coarse model's members and of their mirror images."""
 
 from __future__ import annotations
 
