@@ -37,6 +37,7 @@ RECIPES: dict[str, PromptRecipe] = {
     "without tightness": replace(PROMPT_RECIPE, terms=replace(_TERMS, tightness=0.0)),
     "without size": replace(PROMPT_RECIPE, terms=replace(_TERMS, size=0.0)),
     "size weighted as published": replace(PROMPT_RECIPE, terms=replace(_TERMS, size=0.01)),
+    "as published": replace(PROMPT_RECIPE, terms=replace(_TERMS, size=0.01, size_everywhere=True)),
 }
 
 
