@@ -85,8 +85,9 @@ def test_weights_are_what_the_script_makes_of_the_project_s_weights(name: str) -
 
 
 @pytest.mark.parametrize("name", BUNDLES)
-def test_monai_loads_a_working_network(name: str) -> None:
-    network = load(name, bundle_dir=str(_bundle(name).parent), workflow_type="inference", device="cpu").eval()
+@pytest.mark.parametrize("workflow_type", ["inference", "train"])  # MONAI's default is train
+def test_monai_loads_a_working_network(name: str, workflow_type: str) -> None:
+    network = load(name, bundle_dir=str(_bundle(name).parent), workflow_type=workflow_type, device="cpu").eval()
     own = network_of(str(_bundle(name)))
     own.load_state_dict(weights_of(name))
     image = torch.rand(2, 1, 48, 56, generator=torch.Generator().manual_seed(0))

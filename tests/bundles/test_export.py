@@ -190,3 +190,21 @@ def test_a_sam_model_in_the_bundle_makes_the_same_weak_labels(
         _, view = context.read(study)
         mask = labeller.generate(view, labeller.coarse.predict(view)).mask[0]
         assert np.array_equal(mask, found[f"{study.image_id}.png"])
+
+
+@pytest.mark.parametrize("kind", ["colour", "volume"])
+def test_dicom_images_get_the_app_s_masks_as_well(kind: str, trained: Train, tmp_path: Path, data_dir: Path) -> None:
+    made = trained(kind)
+    series = data_dir / "samples" / "dicom" / "dcmqi_segmentations" / "ct-3slice"
+    (images := tmp_path / "images").mkdir()
+    if kind == "volume":
+        shutil.copytree(series, images / "series")
+    else:
+        shutil.copy(series / "02.dcm", images / "one.dcm")
+    found = _run(_export(made, tmp_path / "model", "final"), images, tmp_path / "masks")
+    workspace = made.context().workspace
+    result = predict(images, tmp_path / "own", workspace=workspace, task=made.task, choice=ModelChoice.FINAL)
+    assert result.problems == ()
+    own = {path.name: mask_in(path) for path in result.written}
+    assert own.keys() == found.keys()
+    assert all(np.array_equal(own[name], found[name]) for name in own)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import autoweak
-from autoweak.bundle.export import LEARNED_BUNDLE, WEAK_BUNDLE
+from autoweak.bundle.export import COARSE_BUNDLE, LEARNED_BUNDLE
 
 if TYPE_CHECKING:
     from autoweak.bundle.export import Source
@@ -96,7 +96,7 @@ def _provenance(source: Source, *, weights: str) -> dict[str, Any]:
 def _metrics(source: Source) -> dict[str, float]:
     # Of a weak label nothing was measured here: its coarse model's figure would not be its own.
     dice = source.record.get("mean_cv_dice")
-    return {} if dice is None or source.template == WEAK_BUNDLE else {_DICE: round(float(dice), 4)}
+    return {} if dice is None or source.prompts else {_DICE: round(float(dice), 4)}
 
 
 def _learned(source: Source) -> str:
@@ -120,7 +120,9 @@ def readme(source: Source, *, name: str) -> str:
     intensity = task.intensity.model_dump(mode="json", exclude_none=True)
     script = (
         "TorchScript: `python -m monai.bundle ckpt_export` works."
-        if not source.settings
+        if source.template == COARSE_BUNDLE
+        else "TorchScript export is not supported: use the state dict."
+        if source.template == LEARNED_BUNDLE
         else "TorchScript cannot hold it: prompts depend on the image, so `ckpt_export` does not work."
     )
     return f"""# {name}
@@ -171,8 +173,10 @@ It knows images like those it was trained on; measure it on your own with `evalu
 
 def data_license(source: Source) -> str:
     """The content of `docs/data_license.txt`."""
+    drawn = source.task.coarse.start and source.template != LEARNED_BUNDLE
+    start = "with weights learned on drawn images" if drawn else "at random"
     return (
         "The weights were trained on the images and labels of the site that exported this bundle. Their terms are\n"
         "that site's; ask there before passing the bundle on. No image, label or name of an image is in it.\n"
-        f"What was trained began with weights learned on drawn images, or at random: {source.version.name}.\n"
+        f"{'The prompts' if source.template == LEARNED_BUNDLE else 'The coarse model'} began {start}.\n"
     )

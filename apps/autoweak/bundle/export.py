@@ -62,6 +62,11 @@ class Source:
     settings: Mapping[str, Any]
     trained: str = "coarse model"
 
+    @property
+    def prompts(self) -> bool:
+        """Whether it is the way to weak labels, not a trained model alone."""
+        return self.template == WEAK_BUNDLE
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -181,11 +186,12 @@ def export(source: Source, out: Path) -> Exported:
     """
     check_target(out)
     out.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in out.parent.glob(f".unfinished-{out.name}-*"):  # of a killed export
+        shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".unfinished-{out.name}-", dir=out.parent) as holder:
         fresh = Path(holder) / out.name
         _write(source, fresh)
         size = (fresh / "models" / "model.pt").stat().st_size
-        fresh.chmod(0o755)
         if out.exists():
             out.rmdir()
         fresh.rename(out)
