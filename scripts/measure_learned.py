@@ -3,8 +3,8 @@
     python scripts/measure_learned.py --data DATA --out OUT --tasks breast_ultrasound --gold 10 0
 
 For each task, number of gold images, subset and seed: copy that many gold images of DATA/<folder> into studies, learn
-prompts from their tight boxes, and measure the masks on DATA/<folder>/validation where there are such images. With
---ablate, also without each term of the loss, and with the paper's weights. What is done already is not done again.
+prompts from their tight boxes, and measure the masks on DATA/<folder>/validation where there are such images; --losses
+names variants of the loss. What is done already is not done again.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ RECIPES: dict[str, PromptRecipe] = {
     "without tightness": replace(PROMPT_RECIPE, terms=replace(_TERMS, tightness=0.0)),
     "without size": replace(PROMPT_RECIPE, terms=replace(_TERMS, size=0.0)),
     "size weighted as published": replace(PROMPT_RECIPE, terms=replace(_TERMS, size=0.01)),
+    "as published": replace(PROMPT_RECIPE, terms=replace(_TERMS, size=0.01, size_everywhere=True)),
 }
 
 
@@ -139,9 +140,10 @@ def main() -> None:
     parser.add_argument("--gold", nargs="+", type=int, default=[10, 0], help="gold images; 0 is all")
     parser.add_argument("--subsets", nargs="+", type=int, default=[0], help="which draws of them")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--ablate", action="store_true", help="also with other weights of the loss")
+    parser.add_argument(
+        "--losses", nargs="+", choices=list(RECIPES), default=list(RECIPES)[:1], help="variants of the loss"
+    )
     options = parser.parse_args()
-    recipes = list(RECIPES) if options.ablate else list(RECIPES)[:1]
     results = [
         measure(Setting(source, gold, subset, seed, recipe), options.data, options.out)
         for source in SOURCES
@@ -149,7 +151,7 @@ def main() -> None:
         for gold in options.gold
         for subset in options.subsets
         for seed in options.seeds
-        for recipe in recipes
+        for recipe in options.losses
     ]
     lines = [HEADER, ["---"] * len(HEADER), *(row(result) for result in results)]
     print("\n".join("| " + " | ".join(line) + " |" for line in lines))

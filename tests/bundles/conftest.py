@@ -20,7 +20,7 @@ from autoweak.loop.gold import read_gold
 from autoweak.resources import resource_path
 from autoweak.tasks import Coarse, Intensity, IntensityKind, Mirror, Plane, Task
 
-BUNDLES = ("coarse_segmentation", "medsam_from_coarse")
+BUNDLES = ("coarse_segmentation", "medsam_from_coarse", "medsam_learned_prompt")
 KINDS = ("grey", "colour", "volume")
 GOLD, ALL = 4, 6
 Copy = Callable[[str], Path]

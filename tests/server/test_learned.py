@@ -99,7 +99,7 @@ def test_training_without_enough_gold_is_refused(volumes: Server) -> None:
 
 def test_a_stopped_training_leaves_the_last_good_model(learned: Server) -> None:
     assert learned.post("/train/prompt_learner", {"max_epochs": 10000}).ok
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while learned.info()["train_stats"]["prompt_learner"].get("stage") != "Learning prompts":
         assert time.monotonic() < deadline
         time.sleep(0.3)

@@ -107,10 +107,10 @@ def test_bands_lie_side_by_side_over_the_whole_box(box: GridBox, width: int) -> 
 @QUICK
 @given(boxes(), st.floats(0.0, 1.0))
 def test_size_is_bounded_on_both_sides(box: GridBox, share: float) -> None:
-    inside = torch.zeros(SIDE, SIDE, dtype=torch.bool)
-    inside[box.top : box.bottom, box.left : box.right] = True
+    probability = torch.zeros(SIDE, SIDE)
+    probability[box.top : box.bottom, box.left : box.right] = share
 
-    larger, smaller = size_excess(inside * share, inside, smallest=0.5, largest=0.9).tolist()
+    larger, smaller = size_excess(probability, box.area, smallest=0.5, largest=0.9).tolist()
 
     assert larger == pytest.approx((share - 0.9) * box.area, abs=1e-2)
     assert smaller == pytest.approx((0.5 - share) * box.area, abs=1e-2)
@@ -175,6 +175,15 @@ def test_each_term_can_be_switched_off_and_counts_by_its_weight(term: str) -> No
     assert none == 0
     assert half != 0
     assert whole == pytest.approx(2 * half)
+
+
+def test_a_faint_object_everywhere_is_large_enough_only_where_size_is_counted_everywhere() -> None:
+    box, faint = GridBox(10, 50, 6, 46), torch.full((1, SIDE, SIDE), -1.1)
+    inside = BoxTerms(emptiness=0, tightness=0, side=SIDE)
+
+    value = float(box_loss(faint, [(box,)], terms=inside))
+
+    assert float(box_loss(faint, [(box,)], terms=replace(inside, size_everywhere=True))) < value
 
 
 def test_several_boxes_are_empty_between_and_tight_each() -> None:

@@ -121,7 +121,9 @@ def readme(source: Source, *, name: str) -> str:
     script = (
         "TorchScript: `python -m monai.bundle ckpt_export` works."
         if source.template == COARSE_BUNDLE
-        else "TorchScript cannot hold it: what is computed depends on the image, so `ckpt_export` does not work."
+        else "TorchScript export is not supported: use the state dict."
+        if source.template == LEARNED_BUNDLE
+        else "TorchScript cannot hold it: prompts depend on the image, so `ckpt_export` does not work."
     )
     return f"""# {name}
 
@@ -172,10 +174,10 @@ It knows images like those it was trained on; measure it on your own with `evalu
 
 def data_license(source: Source) -> str:
     """The content of `docs/data_license.txt`."""
-    started = source.task.coarse.start and source.template != LEARNED_BUNDLE
-    start = "with weights learned on drawn images" if started else "at random"
+    drawn = source.task.coarse.start and source.template != LEARNED_BUNDLE
+    start = "with weights learned on drawn images" if drawn else "at random"
     return (
         "The weights were trained on the images and labels of the site that exported this bundle. Their terms are\n"
         "that site's; ask there before passing the bundle on. No image, label or name of an image is in it.\n"
-        f"What was trained began {start}.\n"
+        f"{'The prompts' if source.template == LEARNED_BUNDLE else 'The coarse model'} began {start}.\n"
     )

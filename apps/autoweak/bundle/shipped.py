@@ -24,7 +24,7 @@ WEIGHTS = Path("models", "model.pt")
 
 
 def weights_of(bundle: str) -> dict[str, Tensor]:
-    """The state dict a bundle comes with: start weights learned on drawn images, and the small promptable model."""
+    """The state dict that a bundle comes with: start weights, and those of the small promptable model."""
     network = network_of(str(resource_path("bundles") / bundle))
     if isinstance(network, LearnedPromptSegmenter):
         learned = safetensors.torch.load_file(str(resource_path("bundles") / bundle / LEARNED_START))

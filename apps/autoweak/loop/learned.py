@@ -58,12 +58,16 @@ def train_learned(learner: Learner) -> ModelVersion:
         StudiesError: too few images with a gold label or boxes, or a `boxes.csv` that does not fit.
         CheckpointError: the promptable model has no weights here.
     """
+    from autoweak.networks.definition import bundle_definition
+    from autoweak.training.prompt_learner import BUNDLE
+
     context = learner.context
     context.remember_task()
     items = read_boxed(context)
     folds = _folds(context, items)
     inputs = {
         "recipe": asdict(learner.recipe),
+        "network": bundle_definition(BUNDLE),
         "promptable": learner.model.identity(),
         "task": context.task.model_dump(mode="json", include=_TASK_KEYS),
         "images": {item.image_id: item.plain() for item in items},

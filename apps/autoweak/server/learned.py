@@ -13,7 +13,7 @@ import numpy.typing as npt
 from monailabel.interfaces.tasks.infer_v2 import InferType
 from monailabel.interfaces.tasks.train import TrainTask
 
-from autoweak.errors import AutoweakError
+from autoweak.errors import AutoweakError, StudiesError
 from autoweak.server.datastore import FolderDatastore
 from autoweak.server.errors import BadRequestError, NotReadyError
 from autoweak.server.infers import LiveInfer, Made
@@ -122,14 +122,17 @@ class PromptLearner(TrainTask):
 
         Raises:
             NotReadyError: there are too few gold labels and boxes.
-            StudiesError: `boxes.csv` does not fit the studies.
+            BadRequestError: `boxes.csv` does not fit the studies.
         """
         from autoweak.loop.boxed import MINIMUM_IMAGES
         from autoweak.studies.boxes import BOXES_FILE, read_boxes
 
         studies = self._datastore.studies()
         ids = {study.image_id for study in studies.studies}
-        boxed = set(read_boxes(studies.root, labels=self._live.task.labels, images=ids))
+        try:
+            boxed = set(read_boxes(studies.root, labels=self._live.task.labels, images=ids))
+        except StudiesError as error:
+            raise BadRequestError(str(error)) from error
         known = len(boxed | {study.image_id for study in studies.gold})
         if known < MINIMUM_IMAGES:
             raise NotReadyError(

@@ -46,7 +46,8 @@ def _of_one(logits: Tensor, boxes: tuple[GridBox, ...], terms: BoxTerms) -> Tens
         total = total + terms.tightness * barrier(lacking, steepness=terms.steepness).sum()
     if terms.size:
         inside = ~outside(boxes, like=logits)
-        excess = size_excess(probability, inside, smallest=terms.smallest, largest=terms.largest)
+        counted = probability if terms.size_everywhere else probability * inside
+        excess = size_excess(counted, int(inside.sum()), smallest=terms.smallest, largest=terms.largest)
         total = total + terms.size * barrier(excess, steepness=terms.steepness).sum() / inside.sum()
     return total
 
@@ -104,17 +105,17 @@ def _deficits(lines: Tensor, width: int) -> Tensor:
     return functional.pad(1 - lines, (0, count * width - len(lines))).reshape(count, width).sum(1)
 
 
-def size_excess(probability: Tensor, inside: Tensor, *, smallest: float, largest: float) -> Tensor:
+def size_excess(probability: Tensor, area: int, *, smallest: float, largest: float) -> Tensor:
     """By how many pixels an object is larger and smaller than it may be.
 
     Args:
-        probability: (H, W) of the object, 0 to 1.
-        inside: (H, W) bool, the pixels of its boxes. Only there the object is counted: over the whole image, a faint
-            object everywhere would do.
-        smallest: least share of those pixels that it fills; `largest`: greatest.
+        probability: (H, W) of the object, 0 to 1, where it is counted. Counted over the whole image and not inside its
+            boxes alone, a faint object everywhere is large enough.
+        area: of its boxes, pixels.
+        smallest: least share of it that the object fills; `largest`: greatest.
 
     Returns:
         (2,): its size less the largest, and the smallest less its size; 0 or less where it is neither.
     """
-    area, size = inside.sum(), (probability * inside).sum()
+    size = probability.sum()
     return torch.stack([size - largest * area, smallest * area - size])

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 class BoxTerms:
     """The three terms of the loss; a weight of 0 switches one off.
 
-    The values are the paper's, but for the weight of the size: with its 0.01 the small promptable model's masks stay
-    too faint to be masks at all (`docs/s4_learned_prompts.md`).
+    The values are the paper's, but for the size, which weighs 0.01 there and is counted over the whole image: so the
+    masks of the small promptable model stay too faint to be masks at all (`docs/s4_learned_prompts.md`).
 
     Attributes:
         emptiness: weight of the cross-entropy outside the boxes.
         tightness: weight of the bands across the boxes.
         size: weight of the bounds on the object's size.
+        size_everywhere: count the object's size over the whole image, not inside the boxes alone.
         band: width of a band, in pixels of the square of `side` pixels that the losses see.
         smallest: least share of the boxes' area that the object fills; `largest`: greatest.
         steepness: t of the barrier.
@@ -27,6 +28,7 @@ class BoxTerms:
     emptiness: float = 1.0
     tightness: float = 1e-4
     size: float = 0.3
+    size_everywhere: bool = False
     band: int = 5
     smallest: float = 0.5
     largest: float = 0.9
