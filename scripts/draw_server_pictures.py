@@ -56,8 +56,8 @@ def weak_label(context: Context) -> bytes:
 def clicks(context: Context) -> bytes:
     """A point into the object and the mask that comes back, a point to take something away, and the mask then."""
     model, cache = context.load_promptable()
-    phantom = make_phantom(PhantomKind.ULTRASOUND, seed=41, size=SIZE)
-    view = phantom.image[np.newaxis, ..., np.newaxis]
+    phantom = make_phantom(PhantomKind.DERMOSCOPY, seed=41, size=SIZE)
+    view = phantom.image[np.newaxis]
     row, column = (float(np.median(axis)) for axis in np.nonzero(phantom.mask))
     point: Point = (column, row, True)
     base, panels = None, []
@@ -77,9 +77,9 @@ def clicks(context: Context) -> bytes:
 
 
 def panel(image: Pixels, mask: npt.NDArray[np.bool_], title: str, point: Point | None = None) -> Image.Image:
-    """The image (H, W) with the edge of a mask and a click: green into the object, red to take something away."""
-    rgb = np.stack([image] * 3, axis=-1)
-    rgb[mask & ~binary_erosion(mask)] = label_colour(1)
+    """The image (H, W, 3) with the edge of a mask and a click: green into the object, red to take something away."""
+    rgb = image.copy()
+    rgb[mask & ~binary_erosion(mask, iterations=2)] = label_colour(1)
     picture = Image.fromarray(rgb)
     draw = ImageDraw.Draw(picture)
     if point is not None:
@@ -98,7 +98,7 @@ def main() -> None:
         context = open_phantoms(Path(work))
         for name, content in (("slicer_weak_label", weak_label(context)), ("slicer_clicks", clicks(context))):
             with Image.open(io.BytesIO(content)) as picture:
-                picture.quantize(COLOURS).save(folder / f"{name}.png", optimize=True)
+                picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(folder / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
