@@ -13,28 +13,31 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import yaml
-from PIL import Image
+from PIL import Image, ImageDraw
+from scipy.ndimage import binary_erosion
 
-from autoweak.experiments.pictures import CaseLayers, draw_case
+from autoweak.experiments.pictures import CaseLayers, draw_case, label_colour
 from autoweak.loop.coarse import train_coarse
 from autoweak.loop.context import Context
 from autoweak.loop.gold import read_gold
 from autoweak.loop.label import Labeller
 from autoweak.phantoms.demo import PhantomKind, make_phantom, write_phantom_studies
-from autoweak.prompts.prompt import Point, Prompt
+from autoweak.prompts.prompt import Point
 from autoweak.server.clicks import Clicks, SliceClicks
 from autoweak.server.interact import segment
 from autoweak.tasks import load_task
 
+Pixels = npt.NDArray[np.uint8]
 SIZE = (192, 256)
 COLOURS = 128
 
 
 def open_phantoms(folder: Path) -> Context:
     """Eight gold phantoms and a task whose training is short."""
-    write_phantom_studies(folder, PhantomKind.ULTRASOUND, gold=8, unlabelled=1, validation=0, seed=2, size=SIZE)
-    content = load_task("breast_ultrasound").model_dump(mode="json", exclude_none=True)
+    write_phantom_studies(folder, PhantomKind.DERMOSCOPY, gold=8, unlabelled=1, validation=0, seed=2, size=SIZE)
+    content = load_task("skin_lesion").model_dump(mode="json", exclude_none=True)
     content["coarse"].update(size=64, epochs=12, folds=2)
     path = folder / "task.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -44,8 +47,7 @@ def open_phantoms(folder: Path) -> Context:
 def weak_label(context: Context) -> bytes:
     """Image, coarse map with its prompt, weak label: what *Auto Segmentation* shows, and where it comes from."""
     labeller = Labeller.load(context, train_coarse(context, read_gold(context)))
-    phantom = make_phantom(PhantomKind.ULTRASOUND, seed=40, size=SIZE)
-    view = phantom.image[np.newaxis, ..., np.newaxis]
+    view = make_phantom(PhantomKind.DERMOSCOPY, seed=40, size=SIZE).image[np.newaxis]
     coarse_map = labeller.coarse.predict(view)
     weak = labeller.generate(view, coarse_map)
     return draw_case(CaseLayers(view, coarse_map, weak.prompts, weak.mask), long_side=SIZE[1])
@@ -54,32 +56,37 @@ def weak_label(context: Context) -> bytes:
 def clicks(context: Context) -> bytes:
     """A point into the object and the mask that comes back, a point to take something away, and the mask then."""
     model, cache = context.load_promptable()
-    phantom = make_phantom(PhantomKind.ULTRASOUND, seed=41, size=SIZE)
-    view = phantom.image[np.newaxis, ..., np.newaxis]
+    phantom = make_phantom(PhantomKind.DERMOSCOPY, seed=41, size=SIZE)
+    view = phantom.image[np.newaxis]
     row, column = (float(np.median(axis)) for axis in np.nonzero(phantom.mask))
-    points: list[Point] = [(column, row, True)]
-    rows, base = [], None
-    for _ in range(2):
-        said = Clicks({1: {0: SliceClicks(points=list(points))}}, named=True)
+    point: Point = (column, row, True)
+    base, panels = None, []
+    for name in ("first click", "second click"):
+        said = Clicks({1: {0: SliceClicks(points=[point])}}, named=True)
         mask = segment(view, said, base=base, model=model, cache=cache, labels=(1,))
-        prompt = Prompt(label=1, slice_index=0, box=None, points=tuple(points), threshold=0.5, area=1)
-        rows.append(draw_case(CaseLayers(view, prompts=(prompt,), weak=mask), long_side=SIZE[1]))
-        edge = np.argwhere(mask[0] > 0)[0]
-        points, base = [(float(edge[1]), float(edge[0]), False)], mask
-    return stacked(rows)
-
-
-def stacked(rows: list[bytes]) -> bytes:
-    """Pictures below one another."""
-    pictures = [Image.open(io.BytesIO(row)) for row in rows]
-    sheet = Image.new("RGB", (max(one.width for one in pictures), sum(one.height for one in pictures)))
-    top = 0
-    for picture in pictures:
-        sheet.paste(picture, (0, top))
-        top += picture.height
+        shown = np.zeros(SIZE, dtype=bool) if base is None else base[0] > 0
+        panels += [panel(phantom.image, shown, name, point), panel(phantom.image, mask[0] > 0, "answer")]
+        top = np.argwhere(mask[0] > 0)[0]
+        base, point = mask, (float(top[1]), float(top[0]), False)
+    sheet = Image.new("RGB", (sum(one.width for one in panels), panels[0].height))
+    for place, one in enumerate(panels):
+        sheet.paste(one, (place * one.width, 0))
     stream = io.BytesIO()
     sheet.save(stream, "PNG")
     return stream.getvalue()
+
+
+def panel(image: Pixels, mask: npt.NDArray[np.bool_], title: str, point: Point | None = None) -> Image.Image:
+    """The image (H, W, 3) with the edge of a mask and a click: green into the object, red to take something away."""
+    rgb = image.copy()
+    rgb[mask & ~binary_erosion(mask, iterations=2)] = label_colour(1)
+    picture = Image.fromarray(rgb)
+    draw = ImageDraw.Draw(picture)
+    if point is not None:
+        x, y, positive = point
+        draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=(90, 220, 110) if positive else (255, 95, 85))
+    draw.text((5, 3), title, fill=(255, 255, 255))
+    return picture
 
 
 def main() -> None:
@@ -91,7 +98,7 @@ def main() -> None:
         context = open_phantoms(Path(work))
         for name, content in (("slicer_weak_label", weak_label(context)), ("slicer_clicks", clicks(context))):
             with Image.open(io.BytesIO(content)) as picture:
-                picture.quantize(COLOURS).save(folder / f"{name}.png", optimize=True)
+                picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(folder / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

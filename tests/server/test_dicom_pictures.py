@@ -280,6 +280,13 @@ def test_another_machine_takes_over_what_is_there_and_keeps_its_own(
         assert np.asarray(picture).all()
 
 
+def test_scoring_counts_pictures_that_were_never_fetched(server: Server) -> None:
+    answer = server.post("/scoring/weak_label_quality", run_sync=True).json()
+    status = server.info()["datastore"]
+    assert answer["gold"] == status["completed"]
+    assert answer["gold"] + answer["unlabelled"] == status["total"]
+
+
 def test_server_that_is_gone_is_told(tmp_path: Path) -> None:
     pacs = Pacs(f"http://127.0.0.1:{free_port()}/dicom-web", memory=tmp_path / "series.json")
     with pytest.raises(UpstreamError, match="check that it runs"):

@@ -125,7 +125,7 @@ def test_loop_through_the_client(volumes_server: Server, orthanc: str, series: d
         label = tmp_path / "label.nii.gz"
         nibabel.save(nibabel.Nifti1Image(truth, nibabel.load(sample["path"]).affine), label)
         client.save_label(sample["id"], str(label), params={"label_info": names})
-    client.train_start("retrain", {})
+    client.train_start("retrain", {"use_weak_labels": False})
     volumes_server.wait_for("/train/")
     last = client.next_sample("weak_label", {})["id"]
     file, params = client.infer("medsam_from_coarse", last, {"result_extension": ".nii.gz"})

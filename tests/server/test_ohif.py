@@ -183,7 +183,6 @@ def test_study_is_opened_segmented_clicked_saved_and_trained(desk: Desk) -> None
     _wait(lambda: _kinds(desk) == ["AUTOMATIC", "SEMIAUTOMATIC"])
 
     panel.open_tab("Active Learning")
-    panel.picture("saved")
     panel.click("//button[normalize-space()='Update Model']")
     panel.find("//button[normalize-space()='Stop Training']")
     _wait(lambda: server.get("/train/", check_if_running="true").status_code == 200)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from autoweak.errors import StudiesError
@@ -10,7 +11,9 @@ from autoweak.studies import StudiesFolder, open_studies
 from autoweak.studies.folder import GOLD_FOLDER, WEAK_FOLDER
 from autoweak.studies.names import kind_of
 
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[int, ...]
+# The studies folder and those of gold and weak labels.
+_OWN = 3
 
 
 class Listing:
@@ -20,6 +23,8 @@ class Listing:
         self._root = root
         self._lock = threading.Lock()
         self._known: tuple[_Stamp, StudiesFolder] | None = None
+        # Of DICOM series, whose own files come and go.
+        self._folders: tuple[Path, ...] = ()
 
     def get(self) -> StudiesFolder:
         """All images with their labels.
@@ -29,10 +34,16 @@ class Listing:
         """
         with self._lock:
             # Taken before the listing: what comes while it is read changes the stamp, and is seen the next time.
-            stamp = (_changed(self._root), _changed(self._root / GOLD_FOLDER), _changed(self._root / WEAK_FOLDER))
+            stamp = self._stamp()
             if self._known is None or self._known[0] != stamp:
-                self._known = stamp, self._list()
+                found = self._list()
+                self._folders = tuple(sorted(set(_folders(found)) - {self._root}))
+                self._known = (*stamp[:_OWN], *map(_changed, self._folders)), found
             return self._known[1]
+
+    def _stamp(self) -> _Stamp:
+        own = (self._root, self._root / GOLD_FOLDER, self._root / WEAK_FOLDER)
+        return tuple(_changed(folder) for folder in (*own, *self._folders))
 
     def forget(self) -> None:
         """List again the next time; for changes within the resolution of the folder's clock."""
@@ -46,6 +57,11 @@ class Listing:
             if self._root.is_dir() and not any(_is_image(entry) for entry in self._root.iterdir()):
                 return StudiesFolder(self._root, ())
             raise
+
+
+def _folders(studies: StudiesFolder) -> Iterator[Path]:
+    for study in studies.studies:
+        yield study.path if study.path.is_dir() else study.path.parent
 
 
 def _changed(folder: Path) -> int:
