@@ -11,6 +11,10 @@ class TaskError(AutoweakError):
     """A task file is missing, unreadable or says something it must not."""
 
 
+class ExperimentError(AutoweakError):
+    """An experiment file is missing, unreadable, or asks for what cannot be done with these images."""
+
+
 class StudiesError(AutoweakError):
     """The studies folder cannot be used as asked."""
 
