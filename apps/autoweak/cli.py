@@ -68,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     status = _add(commands, "status", "what is gold, weak and unlabelled; quality; models", seed=False)
     _add_studies(status)
+    _add_experiment(commands)
     _add_export(commands)
     _add_models(commands)
     _add_serve(commands)
@@ -145,6 +146,20 @@ def _add_evaluate(commands: Any) -> None:
     command.add_argument("--labels", type=Path, help="their labels, named like the images")
     command.add_argument("--out", type=Path, help="folder for report and metrics (default: in the workspace)")
     command.add_argument("--policy", help="prompt policy instead of the task's")
+    _add_promptable(command)
+
+
+def _add_experiment(commands: Any) -> None:
+    command = _add(
+        commands, "experiment", "compare papers' methods as arms of one experiment, in one report", seed=False
+    )
+    command.add_argument("file", help="an experiment file (.yaml), or the name of one in configs/experiments")
+    command.add_argument("--studies", type=Path, help="studies folder, instead of the file's")
+    command.add_argument("--truth", type=Path, help="labels of unlabelled images, for arms that simulate a person")
+    command.add_argument("--images", type=Path, help="images to evaluate on, instead of the file's")
+    command.add_argument("--labels", type=Path, help="their labels, named like the images")
+    command.add_argument("--out", type=Path, help="folder for cells and report (default: in the studies' workspace)")
+    command.add_argument("--seed", type=int, help="this seed alone, instead of the file's")
     _add_promptable(command)
 
 

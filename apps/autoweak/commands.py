@@ -172,6 +172,13 @@ def evaluate_command(arguments: argparse.Namespace, progress: BarProgress) -> Ou
     return Outcome({**evaluation.to_dict(), "report": str(report)}, text, tuple(context.problems))
 
 
+def experiment_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
+    """Run the arms of an experiment file, as far as they are not done, and report."""
+    from autoweak.experiments.command import experiment
+
+    return experiment(arguments, progress)
+
+
 def export_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
     """Turn a trained model, or the way to the weak labels, into a MONAI bundle."""
     from autoweak.bundle.export import ExportChoice, check_target, export, learned_source, trained_source, weak_source
@@ -330,6 +337,7 @@ COMMANDS: dict[str, Command] = {
     "synthesise": synthesise_command,
     "evaluate": evaluate_command,
     "status": status_command,
+    "experiment": experiment_command,
     "export": export_command,
     "models": models_command,
     "serve": serve_command,

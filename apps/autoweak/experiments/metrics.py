@@ -201,6 +201,17 @@ def compare(
     )
 
 
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Correct p values for how many there are, step by step from the smallest (Holm 1979); None stays None."""
+    known = sorted((value, index) for index, value in enumerate(p_values) if value is not None)
+    corrected: list[float | None] = [None] * len(p_values)
+    highest = 0.0
+    for rank, (value, index) in enumerate(known):
+        highest = max(highest, min(1.0, value * (len(known) - rank)))
+        corrected[index] = highest
+    return corrected
+
+
 def _score_label(
     predicted: NDArray[np.bool_],
     truth: NDArray[np.bool_],

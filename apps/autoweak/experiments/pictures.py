@@ -66,6 +66,7 @@ class CaseLayers:
         prompts: boxes XYXY and points (x, y, is_positive) in pixels of their slice.
         weak: (S, H, W) label values of the weak label.
         truth: (S, H, W) label values a person made.
+        weak_title: what the panel of `weak` is called, where it is the mask of a model.
     """
 
     view: Pixels
@@ -73,6 +74,7 @@ class CaseLayers:
     prompts: Sequence[PromptLike] = ()
     weak: Pixels | None = None
     truth: Pixels | None = None
+    weak_title: str = "Weak label"
 
 
 def label_colour(label: int) -> Colour:
@@ -154,7 +156,7 @@ def _draw_slice(layers: CaseLayers, index: int, *, long_side: int) -> Image.Imag
         _draw_prompts(panel, prompts, scale=(size[0] / width, size[1] / height))
         panels.append(("Coarse map and prompts", panel))
     if layers.weak is not None:
-        panels.append(_mask_panel("Weak label", base, layers.weak[index], "nothing found"))
+        panels.append(_mask_panel(layers.weak_title, base, layers.weak[index], "nothing found"))
     if layers.truth is not None:
         panels.append(_mask_panel("Truth", base, layers.truth[index], "nothing there"))
     return _join(panels)

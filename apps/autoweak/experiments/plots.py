@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from autoweak.experiments.metrics import Summary
+
 _SMALL = (5.4, 3.3)  # inches; as SVG a matter of proportion
 _BINS = 20
 # Okabe and Ito again: green, orange and vermillion also differ in lightness.
@@ -119,6 +121,27 @@ def dice_plot(arms: Mapping[str, Sequence[float]]) -> bytes:
     axes.set_xticks(range(len(arms)), labels)
     axes.set_xlim(-0.6, len(arms) - 0.4)
     axes.set_ylim(-0.02, 1.02)
+    return _svg(figure)
+
+
+def count_curves(curves: Mapping[str, Sequence[tuple[int, Summary]]], *, x: str) -> bytes:
+    """Mean Dice with its confidence interval over a number of labels, one line an arm; SVG.
+
+    Args:
+        curves: name of the arm to (number of labels, summary of the Dice), in ascending order.
+        x: what is counted.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _figure(x=x, y="Dice", size=(6.6, 4.0))
+    for (name, points), colour in zip(curves.items(), _repeat(_CYCLE, len(curves)), strict=True):
+        counts = [count for count, _ in points]
+        axes.plot(counts, [one.mean for _, one in points], color=colour, label=_plain(name), marker="o", markersize=4)
+        axes.fill_between(
+            counts, [one.low for _, one in points], [one.high for _, one in points], color=colour, alpha=0.12
+        )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend(axes)
     return _svg(figure)
 
 

@@ -112,6 +112,21 @@ class PictureCase:
 
 
 @dataclass(frozen=True)
+class Exhibit:
+    """A picture that stands for something, shown in the order given.
+
+    Attributes:
+        title: what it stands for.
+        picture: PNG or JPEG.
+        caption: what there is to say.
+    """
+
+    title: str
+    picture: bytes
+    caption: str = ""
+
+
+@dataclass(frozen=True)
 class Problem:
     """An image that was passed over, and why."""
 
@@ -139,9 +154,11 @@ class Report:
         tables: in order.
         plots: in order.
         cases: in any order; the page shows the worst first.
+        exhibits: pictures in order.
         problems: images that were passed over.
         next_steps: what to do now.
         provenance: name and value pairs: versions, model hashes, the command line.
+        sources: name and text of files that make this again.
         most_pictures: how many cases are shown at most; the page says how many are not.
     """
 
@@ -152,9 +169,11 @@ class Report:
     tables: tuple[Table, ...] = ()
     plots: tuple[Plot, ...] = ()
     cases: tuple[PictureCase, ...] = ()
+    exhibits: tuple[Exhibit, ...] = ()
     problems: tuple[Problem, ...] = ()
     next_steps: tuple[NextStep, ...] = ()
     provenance: tuple[tuple[str, str], ...] = ()
+    sources: tuple[tuple[str, str], ...] = ()
     most_pictures: int = 60
 
 

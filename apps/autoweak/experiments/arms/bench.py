@@ -1,0 +1,256 @@
+"""The bench an arm works at: the images of one cell, the shared models, weak labels, trainings."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import autoweak
+from autoweak.atomic import write_json
+from autoweak.errors import AutoweakError, ExperimentError
+from autoweak.experiments.arms.arm import Arm, Array, Predict
+from autoweak.experiments.cells import read_json
+from autoweak.experiments.material import Draw, Known
+from autoweak.experiments.metrics import score_image
+from autoweak.experiments.spec import ArmEntry
+from autoweak.loop.coarse import gold_folds, load_model, train_coarse
+from autoweak.loop.context import Context
+from autoweak.loop.gold import Gold, read_gold
+from autoweak.loop.masks import mask_of
+from autoweak.progress import each
+from autoweak.studies import Study, StudyImage, mask_suffix, read_label, write_mask
+from autoweak.training.sample import Sample
+
+if TYPE_CHECKING:
+    from autoweak.promptable import EmbeddingCache, Promptable
+    from autoweak.training import TrainedModel
+
+
+@dataclass
+class ArmContext(Context):
+    """The context of one cell: its own choice of studies, and a promptable model that all cells share."""
+
+    shared: tuple[Promptable, EmbeddingCache] | None = None
+
+    @property
+    def unlabelled(self) -> tuple[Study, ...]:
+        """The unlabelled images of this cell; what lies in `synthetic` takes no part."""
+        return self.studies.unlabelled
+
+    def load_promptable(self) -> tuple[Promptable, EmbeddingCache]:
+        """The promptable model and its embeddings, loaded once for all cells."""
+        return self.shared if self.shared is not None else super().load_promptable()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a weak label is made of.
+
+    Attributes:
+        image_id: of the image.
+        view: (S, H, W, C) uint8.
+        truth: (S, H, W) for arms that simulate a person or are a bound; None for all others.
+    """
+
+    image_id: str
+    view: Array
+    truth: Array | None = None
+
+
+Maker = Callable[[Scene], Array]
+
+
+@dataclass
+class WeakCount:
+    """What became of the unlabelled images of a cell.
+
+    Attributes:
+        offered: how many there were; `used`: how many were trained on.
+        empty: left out as nothing was found; `extreme`: left out by `drop_extreme`.
+        dice: Dice of each weak label whose truth is known, empty ones included; for the table alone.
+        estimated: the promptable model's own estimate of its Dice, 2 s / (1 + s) of its IoU s, where an arm notes it.
+    """
+
+    offered: int = 0
+    used: int = 0
+    empty: int = 0
+    extreme: int = 0
+    dice: list[float] = field(default_factory=list)
+    estimated: list[float] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: counts and means."""
+        counts = {key: getattr(self, key) for key in ("offered", "used", "empty", "extreme")}
+        means = {key: float(np.mean(found)) if (found := getattr(self, key)) else None for key in ("dice", "estimated")}
+        return {**counts, **means, "scored": len(self.dice)}
+
+
+@dataclass
+class Bench:
+    """All that an arm is given in one cell.
+
+    Attributes:
+        arm: the arm; `entry`: its options in this experiment.
+        context: studies of the cell, task, seed, workspace of all experiments on these studies.
+        draw: the cell's images.
+        key: fingerprint of the cell; `label_key`: the same without the number of unlabelled images, which share the
+            weak labels.
+        folder: of the experiment.
+        weak: what became of the unlabelled images.
+        estimates: where an arm notes the promptable model's own estimates for the image at hand.
+    """
+
+    arm: Arm
+    entry: ArmEntry
+    context: ArmContext
+    draw: Draw
+    key: str
+    label_key: str
+    folder: Path
+    weak: WeakCount = field(default_factory=WeakCount)
+    estimates: list[float] = field(default_factory=list)
+
+    @cached_property
+    def gold(self) -> tuple[Gold, ...]:
+        """The gold labels of the cell."""
+        return read_gold(self.context)
+
+    @cached_property
+    def coarse(self) -> TrainedModel:
+        """The coarse model of the cell's gold labels, shared by all arms, experiments and numbers of weak labels."""
+        return load_model(train_coarse(self.context, self.gold))
+
+    @cached_property
+    def promptable(self) -> tuple[Promptable, EmbeddingCache]:
+        """The promptable model with its embeddings."""
+        return self.context.load_promptable()
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The task's label values."""
+        return tuple(self.context.task.labels.values())
+
+    def predictor(self, model: TrainedModel) -> Predict:
+        """From an image's view to the mask that a model predicts."""
+        return lambda view: mask_of(model.predict(view), self.context.task)
+
+    def weak_samples(self, maker: Maker) -> list[Sample]:
+        """The weak labels of the cell's unlabelled images, made or found again, those that are of no use left out."""
+        self.context.progress.stage(f"{self.entry.name}: weak labels")
+        made = [self._weak_sample(known, maker) for known in each(self.draw.pool, self.context.progress)]
+        samples = [sample for sample in made if sample is not None]
+        self.weak.offered, self.weak.used = len(self.draw.pool), len(samples)
+        return samples
+
+    def train(self, samples: Sequence[Sample], *, gold: bool) -> Predict:
+        """Train the project's network from its start weights on weak labels, with or without the gold ones.
+
+        With gold, the folds are those of the coarse model: each member learns from all weak labels and the gold that
+        its fold does not hold out, all samples with one weight and drawn alike, as S1 joins them. Without, there are
+        as many members, each of which learns from all weak labels. So arms differ in their labels alone.
+
+        Raises:
+            ExperimentError: there is nothing to learn from.
+        """
+        if not samples and not gold:
+            raise ExperimentError(f"{self.entry.name} found no weak label to train on.")
+        if not samples:
+            self.context.notes.append(f"{self.entry.name} found no weak label, and is the gold-only model.")
+            return self.predictor(self.coarse)
+        self.context.progress.stage(f"{self.entry.name}: training")
+        run_folder = self.context.workspace.run_folder(self.key)
+        model = self._with_gold(samples, run_folder) if gold else self._alone(samples, run_folder)
+        shutil.rmtree(run_folder, ignore_errors=True)
+        return self.predictor(model)
+
+    def _with_gold(self, samples: Sequence[Sample], run_folder: Path) -> TrainedModel:
+        from autoweak.training import cross_validate
+        from autoweak.training.recipe import RECIPE
+
+        return cross_validate(
+            [item.sample() for item in self.gold],
+            list(samples),
+            task=self.context.task,
+            folds=gold_folds(self.context, self.gold),
+            seed=self.context.seed,
+            run_folder=run_folder,
+            progress=self.context.progress.update,
+            recipe=replace(RECIPE, gold_share=len(self.gold) / (len(self.gold) + len(samples))),
+        )
+
+    def _alone(self, samples: Sequence[Sample], run_folder: Path) -> TrainedModel:
+        from autoweak.experiments.arms.members import train_members
+
+        return train_members(
+            samples,
+            task=self.context.task,
+            seed=self.context.seed,
+            run_folder=run_folder,
+            progress=self.context.progress.update,
+        )
+
+    def _weak_sample(self, known: Known, maker: Maker) -> Sample | None:
+        read = self.context.read(known.study)
+        if read is None:
+            return None
+        image, view = read
+        truth = self._truth(known, image)
+        scene = Scene(known.image_id, view, truth if self.arm.needs_truth else None)
+        mask = self._weak_mask(image, scene, maker)
+        if truth is not None:
+            self.weak.dice.append(score_image(mask, truth, labels=self.labels).dice)
+        if not mask.any():
+            self.weak.empty += 1
+            return None
+        if self._is_extreme(mask):
+            self.weak.extreme += 1
+            return None
+        return Sample(image_id=known.image_id, view=view, mask=mask)
+
+    def _truth(self, known: Known, image: StudyImage) -> Array | None:
+        if known.study.gold is None:
+            return None
+        try:
+            return read_label(known.study.gold, image=image, task=self.context.task).mask
+        except AutoweakError as error:
+            self.context.report_problem(known.image_id, error)
+            return None
+
+    def _weak_mask(self, image: StudyImage, scene: Scene, maker: Maker) -> Array:
+        """The weak label as a file in the image's own geometry with a sidecar; what is there is not made again."""
+        folder = self.folder / "weak_labels" / self.label_key[:16]
+        path, sidecar = folder / f"{scene.image_id}{mask_suffix(image)}", folder / f"{scene.image_id}.json"
+        known = read_json(sidecar)
+        if known is not None and path.is_file():
+            self.weak.estimated.extend(known.get("estimated", []))
+            return read_label(path, image=image, task=self.context.task).mask
+        self.estimates.clear()
+        mask = maker(scene)
+        self.weak.estimated.extend(self.estimates)
+        write_mask(path, mask, image=image)
+        write_json(sidecar, self._sidecar(image))
+        return mask
+
+    def _sidecar(self, image: StudyImage) -> dict[str, Any]:
+        """What the weak label was made of; written after the mask, so a mask with a sidecar is complete."""
+        return {
+            "arm": self.arm.name,
+            "options": self.entry.options(),
+            "image": {"id": image.image_id, "sha256": image.sha256},
+            "gold": [known.image_id for known in self.draw.gold],
+            "coarse": self.coarse.sha256 if self.arm.uses_gold else None,
+            "promptable": self.promptable[0].identity(),
+            "seed": self.context.seed,
+            "autoweak": autoweak.__version__,
+            "estimated": list(self.estimates),
+        }
+
+    def _is_extreme(self, mask: Array) -> bool:
+        limit = self.entry.drop_extreme
+        return limit is not None and max(np.bincount(mask.ravel())) / mask.size > limit

@@ -1,0 +1,146 @@
+"""S1: gold + weak labels made by a promptable model from the coarse map, and its comparisons without prompts.
+
+Deshpande et al., Auto-Generating Weak Labels for Real & Synthetic Data to Improve Label-Scarce Medical Image
+Segmentation, MIDL 2024.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autoweak.experiments.arms.arm import Arm, Array, Predict
+from autoweak.experiments.arms.bench import Bench, Scene
+from autoweak.experiments.arms.ground import FILTER
+from autoweak.loop.coarse import load_model, train_coarse
+from autoweak.loop.context import policy_of
+from autoweak.loop.label import Labeller, calibrated
+from autoweak.loop.retrain import retrain
+from autoweak.weak_labels import generate
+from autoweak.weak_labels.scores import stability
+
+# A grid of 16 × 16 points, a quarter of the automatic mask generator's own 32 × 32, and its limits.
+_GRID = 16
+_PREDICTED_IOU, _STABILITY = 0.88, 0.95
+
+
+def _prompted(bench: Bench, policy_name: str | None) -> Predict:
+    coarse, context = bench.coarse, bench.context
+    model, cache = bench.promptable
+    policy = policy_of(context.task, policy_name)
+
+    def weak(scene: Scene) -> Array:
+        return generate(
+            scene.view,
+            coarse.predict(scene.view),
+            model=model,
+            cache=cache,
+            policy=policy,
+            labels=bench.labels,
+            seed=context.seed,
+        ).mask
+
+    return bench.train(bench.weak_samples(weak), gold=True)
+
+
+def _autoweak(bench: Bench) -> Predict:
+    """The loop of `autoweak run`: weak labels by fold, weighted by quality, rejected ones left out."""
+    version = train_coarse(bench.context, bench.gold)
+    labeller, _ = calibrated(Labeller.load(bench.context, version), bench.gold)
+    retrained = retrain(bench.context, bench.gold, labeller)
+    bench.weak.offered = len(bench.draw.pool)
+    if retrained is None:
+        bench.context.notes.append(f"{bench.entry.name}: no weak label was good enough to train on.")
+        return bench.predictor(bench.coarse)
+    bench.weak.used = int(bench.context.workspace.record(retrained)["weak"])
+    return bench.predictor(load_model(retrained))
+
+
+def _whole_image(bench: Bench) -> Predict:
+    model, cache = bench.promptable
+
+    def weak(scene: Scene) -> Array:
+        height, width = scene.view.shape[1:3]
+        box = [[0, 0, width - 1, height - 1]]
+        masks = [model.decode(cache.get(model, one), boxes=box).masks[0] for one in scene.view]
+        return np.asarray(masks, np.uint8) * np.uint8(bench.labels[0])
+
+    return bench.train(bench.weak_samples(weak), gold=True)
+
+
+def _automatic(bench: Bench) -> Predict:
+    model, cache = bench.promptable
+
+    def weak(scene: Scene) -> Array:
+        masks = [surest_mask(model, cache.get(model, one), one.shape[:2]) for one in scene.view]
+        return np.asarray(masks, np.uint8) * np.uint8(bench.labels[0])
+
+    return bench.train(bench.weak_samples(weak), gold=True)
+
+
+def surest_mask(model: object, embedding: object, size: tuple[int, ...]) -> Array:
+    """The mask (H, W) bool that a promptable model itself holds for the best, prompted by a grid of single points.
+
+    Of masks that pass the limits of SAM's automatic mode (predicted IoU 0.88, stability 0.95), or of all where none
+    does, the one with the highest predicted IoU.
+
+    Args:
+        model: the promptable model; `embedding`: of the slice.
+        size: (H, W).
+    """
+    best, rank = np.zeros(size, dtype=bool), (-1, -np.inf)
+    steps = (np.arange(_GRID) + 0.5) / _GRID
+    for y in steps * size[0] - 0.5:
+        points = [[(float(x), float(y), True)] for x in steps * size[1] - 0.5]
+        result = model.decode(embedding, points=points)  # type: ignore[attr-defined]
+        for mask, logits, iou in zip(result.masks, result.logits, result.predicted_iou, strict=True):
+            found = (int(iou >= _PREDICTED_IOU and stability(logits) >= _STABILITY), float(iou))
+            if found > rank and mask.any():
+                best, rank = mask, found
+    return best
+
+
+ARMS = (
+    Arm(
+        "s1_box",
+        "Gold + weak labels, boxes as S1's released code makes them.",
+        "S1 rows 2 to 8, 10",
+        lambda bench: _prompted(bench, "s1_box_published"),
+        takes=FILTER,
+    ),
+    Arm(
+        "s1_points",
+        "Gold + weak labels, points as S1's released code makes them.",
+        "S1 rows 2 to 8, 10",
+        lambda bench: _prompted(bench, "s1_points_published"),
+        takes=FILTER,
+    ),
+    Arm(
+        "s1_automatic",
+        "Gold + weak labels without prompts: the mask the promptable model is surest of on a grid of points.",
+        "S1 row 10, Auto",
+        _automatic,
+        takes=FILTER,
+        one_label=True,
+    ),
+    Arm(
+        "s1_whole_image",
+        "Gold + weak labels without prompts: the whole image as the box.",
+        "S1 row 10",
+        _whole_image,
+        takes=FILTER,
+        one_label=True,
+    ),
+    Arm(
+        "prompted",
+        "Gold + weak labels by the task's prompt policy or another, joined as S1 joins them.",
+        "S1 with another policy",
+        lambda bench: _prompted(bench, bench.entry.policy),
+        takes=FILTER | {"policy"},
+    ),
+    Arm(
+        "autoweak",
+        "Gold + weak labels as `autoweak run` uses them: by fold, weighted by quality, rejected ones left out.",
+        "this project's own way",
+        _autoweak,
+    ),
+)

@@ -1,0 +1,198 @@
+"""Experiments on tiny studies: every arm, what is kept and found again, and what is never learned from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from autoweak.errors import ExperimentError
+from autoweak.experiments import run as run_module
+from autoweak.experiments.arms import ARMS
+from autoweak.experiments.presenting import present
+from autoweak.experiments.results import rows_of
+from autoweak.experiments.run import Plan, Results, prepare, run_cells
+from autoweak.experiments.spec import Data, Experiment
+from autoweak.progress import NoProgress
+from autoweak.tasks import Task
+
+pytestmark = pytest.mark.usefixtures("obedient")
+
+
+def plan_of(data: Path, task: Task, **changes: Any) -> Plan:
+    fields: dict[str, Any] = {"name": "toy", "task": "toy", "arms": ["s1_box"], "gold": [4], "weak": [3], "seeds": [0]}
+    folders = Data(studies=data / "studies", truth=data / "truth", images=data / "images", labels=data / "labels")
+    experiment = Experiment(**{**fields, "data": folders, **changes})
+    return prepare(experiment, task, out=data / "out", progress=NoProgress())
+
+
+def run_of(data: Path, task: Task, **changes: Any) -> Results:
+    return run_cells(plan_of(data, task, **changes))
+
+
+@pytest.mark.parametrize("arm", [name for name in ARMS if name != "s4_learned"])
+def test_every_arm_gives_a_mask_for_every_evaluation_image(data: Path, task: Task, arm: str) -> None:
+    results = run_of(data, task, arms=[arm], ground=False)
+    assert results.failed == ()
+    (result,) = results.results
+    assert [score.image_id for score in result.scores] == ["disc20", "disc21", "disc22"]
+    assert result.weak["offered"] == (3 if ARMS[arm].uses_weak else 0)
+
+
+def test_the_ground_is_in_every_table(data: Path, task: Task) -> None:
+    plan = plan_of(data, task)
+    assert [entry.name for entry in plan.entries] == ["gold_only", "s1_box", "coarse_as_weak", "ellipse", "full_truth"]
+    assert plan.reference == "gold_only"
+    assert [entry.name for entry in plan_of(data, task, arms=["s2_box"], gold=[0]).entries] == [
+        "s2_box",
+        "s2_ellipse",
+        "s2_truth",
+    ]
+
+
+def test_without_truth_there_is_no_bound(data: Path, task: Task) -> None:
+    shutil.rmtree(data / "truth")
+    (data / "truth").mkdir()
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(data / "truth" / "nobody.png")
+    plan = plan_of(data, task, gold=[6])
+    assert "full_truth" not in [entry.name for entry in plan.entries]
+    with pytest.raises(ExperimentError, match="whose truth is known"):
+        plan_of(data, task, gold=[6], arms=["s2_box"])
+
+
+def test_a_second_run_trains_nothing(data: Path, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run_of(data, task)
+    monkeypatch.setattr(run_module, "_run", lambda *_: pytest.fail("a cell was run again"))
+    second = run_of(data, task)
+    assert second.resumed == len(second.results) == 5
+    assert [result.scores for result in second.results] == [result.scores for result in first.results]
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(data: Path, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run_of(data, task)
+    kept = data / "out"
+    shutil.move(kept, data / "whole")
+    shutil.rmtree(data / "studies" / ".autoweak")
+    real, done = run_module._run, []
+
+    def dying(*arguments: Any) -> Any:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(real(*arguments))
+        return done[-1]
+
+    monkeypatch.setattr(run_module, "_run", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run_of(data, task)
+    monkeypatch.setattr(run_module, "_run", real)
+    again = run_of(data, task)
+    assert again.resumed == 2
+    assert [result.scores for result in again.results] == [result.scores for result in whole.results]
+
+
+def test_a_damaged_cell_is_done_again(data: Path, task: Task) -> None:
+    first = run_of(data, task, ground=False)
+    (kept,) = (data / "out" / "cells").glob("*.json")
+    kept.write_text(kept.read_text()[:-40])
+    second = run_of(data, task, ground=False)
+    assert second.resumed == 0
+    assert second.results[0].scores == first.results[0].scores
+
+
+def test_another_number_of_weak_labels_makes_none_of_them_again(
+    data: Path, task: Task, obedient: tuple[Any, Any]
+) -> None:
+    run_of(data, task, ground=False)
+    asked = obedient[1].asked
+    assert asked > 0
+    run_of(data, task, ground=False, weak=[2, 3])
+    assert obedient[1].asked == asked
+
+
+def test_the_users_models_and_labels_stay_as_they_are(data: Path, task: Task) -> None:
+    before = {path: path.read_bytes() for path in (data / "studies").rglob("*") if path.is_file()}
+    run_of(data, task, arms=["autoweak", "s1_points"])
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (data / "studies" / ".autoweak" / "models").exists()
+    assert not (data / "studies" / "labels" / "original").exists()
+
+
+def test_an_evaluation_image_from_the_studies_is_left_out(data: Path, task: Task) -> None:
+    shutil.copy(data / "studies" / "disc7.png", data / "images" / "copy.png")
+    shutil.copy(data / "truth" / "disc7.png", data / "labels" / "copy.png")
+    plan = plan_of(data, task)
+    assert [known.image_id for known in plan.material.evaluation] == ["disc20", "disc21", "disc22"]
+    assert any("copy is disc7 of the studies" in note for note in plan.context.notes)
+
+
+def test_arms_that_do_not_need_the_truth_never_get_it(data: Path, task: Task) -> None:
+    """With other truth of the unlabelled images the same masks come out."""
+    first = run_of(data, task, arms=["s1_box"], ground=False)
+    for path in (data / "truth").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    second = run_of(data, task, arms=["s1_box"], ground=False)
+    assert second.resumed == 0
+    assert [result.scores for result in second.results] == [result.scores for result in first.results]
+    assert second.results[0].weak["dice"] != first.results[0].weak["dice"]
+
+
+def test_gold_and_pool_never_meet_and_fewer_are_a_part_of_more(data: Path, task: Task) -> None:
+    material = plan_of(data, task).material
+    for seed in range(20):
+        large = material.draw(gold=5, weak=4, seed=seed, truth=False)
+        small = material.draw(gold=4, weak=2, seed=seed, truth=False)
+        assert not {one.image_id for one in large.gold} & {one.image_id for one in large.pool}
+        assert {one.image_id for one in small.gold} < {one.image_id for one in large.gold}
+    pools = [
+        [{one.image_id for one in material.draw(gold=4, weak=weak, seed=3, truth=False).pool} for weak in (2, 5)]
+    ]
+    assert pools[0][0] < pools[0][1]
+
+
+def test_a_cell_that_cannot_be_done_is_listed_and_the_others_go_on(
+    data: Path, task: Task, obedient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = obedient[0].decode
+
+    def blind(embedding: Any, **prompts: Any) -> Any:
+        result = real(embedding, **prompts)
+        result.masks[:] = False
+        return result
+
+    monkeypatch.setattr(obedient[0], "decode", blind)
+    results = run_of(data, task, arms=["s2_box"], gold=[0])
+    assert [problem.image_id for problem in results.failed] == ["s2_box, 0 gold + 3 weak, seed 0"]
+    assert "no weak label to train on" in results.failed[0].reason
+    assert [row.name for row in rows_of(results)] == ["s2_ellipse", "s2_truth"]
+
+
+def test_the_extreme_filter_drops_small_objects_and_the_report_warns(data: Path, task: Task) -> None:
+    filtered = {"arm": "s1_box", "title": "filtered", "drop_extreme": 0.6}
+    results = run_of(data, task, arms=["s1_box", filtered], ground=False)
+    plain, dropped = (result.weak for result in results.results)
+    assert (plain["extreme"], plain["used"]) == (0, 3)
+    assert dropped["extreme"] + dropped["used"] == 3
+    assert dropped["extreme"] > 0
+    path, _ = present(results, source="name: toy", command="autoweak experiment toy.yaml")
+    assert "throws away small objects" in path.read_text()
+
+
+def test_the_report_holds_table_pictures_and_all_that_is_needed_again(data: Path, task: Task) -> None:
+    results = run_of(data, task, weak=[2, 3], seeds=[0, 1])
+    path, metrics = present(results, source="name: toy # <mine>", command="autoweak experiment toy.yaml")
+    page = path.read_text()
+    for text in ("p (Holm)", "above the ground", "Learning curves", "s1_box, 4 gold + 3 weak, seed 0: worst"):
+        assert text in page
+    assert "name: toy # &lt;mine&gt;" in page
+    assert (path.parent / "experiment.yaml").read_text() == "name: toy # <mine>"
+    stored = json.loads((path.parent / "metrics.json").read_text())
+    assert stored == metrics
+    assert len(stored["rows"]) == 1 + 4 * 2
+    assert len(stored["cells"]) == 2 * (1 + 4 * 2)
+    assert stored["provenance"]["command"] == "autoweak experiment toy.yaml"
+    assert set(stored["rows"][0]["images"]) == {"disc20", "disc21", "disc22"}
