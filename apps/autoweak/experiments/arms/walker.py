@@ -13,6 +13,7 @@ from autoweak.experiments.arms.arm import Array
 _BAND = 0.15
 _NARROWEST = 2.0
 _BETA = 130.0  # skimage's own
+_TOLERANCE = 1e-5  # with its 1e-3, probabilities leave 0 to 1 and it warns
 
 
 def walked(view: Array, mask: Array) -> Array:
@@ -39,7 +40,7 @@ def _slice(pixels: Array, mask: Array) -> Array:
     if (seeds > 0).all() or not (seeds == background).any():
         return mask
     grey = pixels.astype(np.float64).mean(axis=2) / 255
-    numbers = random_walker(grey, seeds, beta=_BETA, mode="cg_j")
+    numbers = random_walker(grey, seeds, beta=_BETA, mode="cg_j", tol=_TOLERANCE)
     table = np.array([0, *values, 0], dtype=np.uint8)
     moved: Array = table[np.clip(numbers, 0, background)]
     return moved
