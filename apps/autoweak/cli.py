@@ -24,7 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     progress = BarProgress()
     try:
-        outcome = _command(arguments.command)(arguments, progress)
+        # Inside: a sentence must not end up on the line of a bar.
+        try:
+            outcome = _command(arguments.command)(arguments, progress)
+        finally:
+            progress.close()
     except AutoweakError as error:
         return _fail(str(error), WRONG_REQUEST)
     except KeyboardInterrupt:
@@ -32,8 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         return _fail(f"The system refused: {error.strerror or error}{where}.", WRONG_REQUEST)
-    finally:
-        progress.close()
     _show(outcome, as_json=arguments.json)
     return DONE_WITH_FAILURES if outcome.problems else DONE
 

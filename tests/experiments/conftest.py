@@ -1,4 +1,4 @@
-"""Discs in two labels or one, studies and an evaluation set of them, and a promptable model that draws what it is told."""
+"""Studies and an evaluation set of discs, and a promptable model that draws what it is told."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -180,3 +181,18 @@ def test_the_surest_mask_is_the_best_by_the_models_own_word() -> None:
     rows, columns = np.nonzero(mask)
     assert abs(columns.mean() - 10) < 3
     assert abs(rows.mean() - 30) < 3
+
+
+def test_a_student_agrees_with_its_own_copy_and_learns_from_the_difference() -> None:
+    from autoweak.experiments.arms.mean_teacher import agreement_weight, disagreement
+
+    torch.manual_seed(0)
+    student, teacher = (torch.nn.Conv2d(1, 1, 3, padding=1) for _ in range(2))
+    images = torch.rand(2, 1, 16, 16)
+    apart = disagreement(student, teacher, images)
+    apart.backward()
+    assert student.weight.grad is not None
+    assert teacher.weight.grad is None
+    teacher.load_state_dict(student.state_dict())
+    assert disagreement(student, teacher, images) < apart / 5
+    assert agreement_weight(0.0) < agreement_weight(0.2) < agreement_weight(0.4) == agreement_weight(1.0)

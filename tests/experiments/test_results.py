@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,9 +91,7 @@ def test_rows_are_tested_against_the_reference_with_as_much_gold() -> None:
 
 
 def test_the_layout_is_counts_by_arms() -> None:
-    rows = _rows(
-        _result("gold_only", LOW), _result("s1_box", HIGH, weak=25), _result("s1_box", HIGH, weak=50)
-    )
+    rows = _rows(_result("gold_only", LOW), _result("s1_box", HIGH, weak=25), _result("s1_box", HIGH, weak=50))
     (table,) = layout_table(list(rows.values()))
     assert table.header == ("gold + weak", "gold_only", "s1_box")
     assert table.rows == (("25 + 0", "0.505", "–"), ("25 + 25", "–", "0.709"), ("25 + 50", "–", "0.709"))
@@ -109,4 +108,4 @@ def test_holm_never_lowers_a_p_value_nor_changes_their_order(values: list[float 
     assert [value is None for value in corrected] == [value is None for value in values]
     pairs = sorted((before, after) for before, after in zip(values, corrected, strict=True) if before is not None)
     assert all(before <= after <= 1 for before, after in pairs if after is not None)
-    assert all(one[1] <= two[1] for one, two in zip(pairs, pairs[1:], strict=False) if one[1] is not None)
+    assert all(one[1] <= two[1] for one, two in pairwise(pairs) if one[1] is not None)

@@ -148,9 +148,7 @@ def test_gold_and_pool_never_meet_and_fewer_are_a_part_of_more(data: Path, task:
         small = material.draw(gold=4, weak=2, seed=seed, truth=False)
         assert not {one.image_id for one in large.gold} & {one.image_id for one in large.pool}
         assert {one.image_id for one in small.gold} < {one.image_id for one in large.gold}
-    pools = [
-        [{one.image_id for one in material.draw(gold=4, weak=weak, seed=3, truth=False).pool} for weak in (2, 5)]
-    ]
+    pools = [[{one.image_id for one in material.draw(gold=4, weak=weak, seed=3, truth=False).pool} for weak in (2, 5)]]
     assert pools[0][0] < pools[0][1]
 
 

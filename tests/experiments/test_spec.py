@@ -13,7 +13,15 @@ from autoweak.resources import resource_path
 from autoweak.task_files import EXPERIMENT, names
 from autoweak.tasks import Task, load_task
 
-GOOD = "name: mine\ntask: breast_ultrasound\ngold: 5\nweak: [3, 6]\narms:\n  - gold_only\n  - {arm: s1_box, title: boxes}\n"
+GOOD = """\
+name: mine
+task: breast_ultrasound
+gold: 5
+weak: [3, 6]
+arms:
+  - gold_only
+  - {arm: s1_box, title: boxes}
+"""
 
 
 def written(folder: Path, text: str) -> Path:

@@ -148,6 +148,13 @@ class Bench:
         self.weak.offered, self.weak.used = len(self.draw.pool), len(samples)
         return samples
 
+    def unlabelled_samples(self) -> list[Sample]:
+        """The cell's unlabelled images as samples with empty masks, for arms that need no weak label."""
+        reads = [(known, self.context.read(known.study)) for known in self.draw.pool]
+        found = [(known, read[1]) for known, read in reads if read is not None]
+        self.weak.offered = len(self.draw.pool)
+        return [Sample(known.image_id, view, np.zeros(view.shape[:3], dtype=np.uint8)) for known, view in found]
+
     def train(self, samples: Sequence[Sample], *, gold: bool) -> Predict:
         """Train the project's network from its start weights on weak labels, with or without the gold ones.
 

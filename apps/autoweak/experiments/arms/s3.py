@@ -5,6 +5,7 @@ Keuth et al., SAM Carries the Burden, MICCAI ADSMI workshop 2024.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from autoweak.experiments.arms.arm import Arm, Array, Predict
 from autoweak.experiments.arms.bench import Bench
 from autoweak.experiments.arms.walker import walked
+from autoweak.loop.coarse import gold_folds
 from autoweak.loop.masks import mask_of
 from autoweak.prompts import Keep, Prompt, PromptKind, PromptPolicy
 from autoweak.prompts.box import tight_box
@@ -156,6 +158,26 @@ def _trained_refined(bench: Bench) -> Predict:
     return bench.train(samples, gold=bool(bench.entry.keep_gold))
 
 
+def _mean_teacher(bench: Bench) -> Predict:
+    from autoweak.experiments.arms.mean_teacher import train_mean_teachers
+
+    context = bench.context
+    unlabelled = bench.unlabelled_samples()
+    context.progress.stage(f"{bench.entry.name}: training")
+    run_folder = context.workspace.run_folder(bench.key)
+    model = train_mean_teachers(
+        [item.sample() for item in bench.gold],
+        unlabelled,
+        task=context.task,
+        folds=gold_folds(context, bench.gold),
+        seed=context.seed,
+        run_folder=run_folder,
+        progress=context.progress.update,
+    )
+    shutil.rmtree(run_folder, ignore_errors=True)
+    return bench.predictor(model)
+
+
 _TRAINED = frozenset({"drop_extreme", "keep_gold"})
 
 ARMS = (
@@ -172,6 +194,12 @@ ARMS = (
         "S3 row 9",
         _random_walker,
         uses_weak=False,
+    ),
+    Arm(
+        "s3_mean_teacher",
+        "Gold, and agreement with the average of the network's own past on the unlabelled images; no weak label.",
+        "S3 row 9",
+        _mean_teacher,
     ),
     Arm(
         "s3_trained_raw",
