@@ -84,8 +84,9 @@ def test_of_the_weak_label_network_only_the_coarse_part_learns(copy_of: Copy, tm
     bundle = _for_task(copy_of("medsam_from_coarse"), "grey")
     before = torch.load(bundle / "models" / "model.pt", weights_only=True)
     studies = write_studies(tmp_path / "studies", "grey", gold=4, images=4)
-    workflow(bundle, "train", kind="train", dataset_dir=str(studies), max_epochs=1, val_interval=1).run()
-    after = torch.load(bundle / "models" / "model.pt", weights_only=True)
+    training = workflow(bundle, "train", kind="train", dataset_dir=str(studies), max_epochs=1, val_interval=1)
+    training.run()
+    after = training.parser.get_parsed_content("network").state_dict()
     changed = {name for name, value in after.items() if not torch.equal(value.float(), before[name].float())}
     assert changed
     assert {name.split(".")[0] for name in changed} == {"coarse"}
@@ -97,3 +98,11 @@ def test_one_image_is_enough_for_inference(copy_of: Copy, tmp_path: Path) -> Non
     bundle = copy_of("coarse_segmentation")
     workflow(bundle, "inference", kind="infer", dataset_dir=str(tmp_path / "one.bmp"), output_dir=str(out)).run()
     assert [path.name for path in out.iterdir()] == ["one.png"]
+
+
+@pytest.mark.parametrize(("config", "kind"), [("inference", "infer"), ("train", "train")])
+def test_a_part_can_be_asked_for_before_the_run(config: str, kind: str, copy_of: Copy) -> None:
+    bundle = copy_of("coarse_segmentation")
+    made = workflow(bundle, config, kind=kind)
+    assert made.parser.get_parsed_content("bundle_root") == str(bundle)
+    assert made.parser.get_parsed_content("network_def").size == 96

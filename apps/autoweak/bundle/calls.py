@@ -18,6 +18,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def root() -> str:
     """The bundle that the running workflow's config lies in, so that it runs from any working folder.
 
+    The configs ask for it as they are initialised, since later a part may be asked for from outside the workflow.
+
     Returns:
         the folder above `configs`; "." where no workflow is running, as when a part of a config is parsed alone.
     """

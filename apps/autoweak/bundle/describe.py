@@ -154,7 +154,8 @@ python -m monai.bundle run --config_file {name}/configs/train.json --dataset_dir
 ```
 
 The masks are those of autoweak itself, pixel for pixel. Training goes on from these weights and replaces
-`models/model.pt`; all members are then trained together.
+`models/model.pt`; all members are then trained together. They have seen the gold labels of the workspace, so with those
+the validation's Dice says nothing of new images.
 In MONAI Label put this folder into `model/` of the app `monaibundle`, and start it with
 `--conf models {name} --conf zoo_source ngc --conf sam2 false`.
 {script}
