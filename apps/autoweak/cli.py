@@ -14,7 +14,7 @@ from autoweak.errors import AutoweakError
 from autoweak.progress import BarProgress
 
 if TYPE_CHECKING:
-    from autoweak.commands import Outcome
+    from autoweak.outcome import Outcome
 
 DONE, DONE_WITH_FAILURES, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from autoweak.errors import CheckpointError
-from autoweak.networks.ensemble import Ensemble
 from tests.bundles.conftest import BUNDLES, Copy, workflow, write_studies
 
 CONFIGS = {"infer": ("inference",), "eval": ("inference", "evaluate"), "train": ("train",)}
@@ -165,4 +164,3 @@ def test_networks_take_all_weights_or_none_even_where_less_is_asked_for(name: st
     del state[next(iter(state))]
     with pytest.raises(CheckpointError, match="1 of"):
         network.load_state_dict(state, strict=False)
-    assert isinstance(getattr(network, "coarse", network), Ensemble)

@@ -175,8 +175,8 @@ def test_colour_images_for_a_grey_network_are_refused(
         ("inference", {"count": 0}, "'count'"),
         ("inference", {"seed": -1}, "'seed'"),
         ("inference", {"sampler": "magic"}, "sampler"),
-        ("inference", {"image_channels": 3}, "of another network"),
-        ("inference", {"ckpt_path": "nowhere.pt"}, "no weights at nowhere.pt"),
+        ("inference", {"image_channels": 3}, "not of this network"),
+        ("inference", {"ckpt_path": "nowhere.pt"}, "no weights nowhere.pt"),
         ("evaluate", {"samples_dir": "nowhere"}, ""),
     ],
 )
@@ -190,9 +190,9 @@ def test_what_cannot_be_used_gets_a_sentence(
 def test_foreign_weights_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights = tmp_path / "weights.pt"
     for content, said in (
-        ({"layer": torch.zeros(3)}, "of another network"),
+        ({"layer": torch.zeros(3)}, "not of this network"),
         ({"layer": "text"}, "not a plain state dict"),
-        (torch.nn.Linear(2, 2), "damaged or hold more than tensors"),
+        (torch.nn.Linear(2, 2), "hold more than weights"),
     ):
         torch.save(content, weights)
         assert said in _refused(capsys, "inference", ckpt_path=str(weights), output_dir=str(tmp_path / "out"), **DRAWN)

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from autoweak.experiments.metrics import score_image
-from autoweak.studies import open_studies, read_image, read_label
-from tests.bundles.conftest import BUNDLES, KINDS, Copy, mask_in, task_of_kind, workflow, write_studies
+from autoweak.studies import open_studies, read_label, read_study
+from tests.bundles.conftest import BUNDLES, KINDS, Copy, draw, mask_in, task_of_kind, workflow, write_studies
+from tests.server.dicom import write_exam
 
 
 def _for_task(bundle: Path, kind: str) -> Path:
@@ -62,7 +63,7 @@ def _dice_of(masks: Path, gold: Path, kind: str) -> float:
     task = task_of_kind(kind)
     scores = []
     for study in open_studies(gold).gold:
-        image = read_image(study.path, plane=task.plane.value)
+        image = read_study(study, plane=task.plane.value)
         suffix = ".nii.gz" if kind == "volume" else ".png"
         found = read_label(masks / f"{study.image_id}{suffix}", image=image, task=task).mask
         truth = read_label(study.gold, image=image, task=task).mask
@@ -106,3 +107,25 @@ def test_a_part_can_be_asked_for_before_the_run(config: str, kind: str, copy_of:
     made = workflow(bundle, config, kind=kind)
     assert made.parser.get_parsed_content("bundle_root") == str(bundle)
     assert made.parser.get_parsed_content("network_def").size == 96
+
+
+def test_each_frame_of_a_film_has_a_mask_of_its_own(copy_of: Copy, tmp_path: Path) -> None:
+    bundle = _for_task(copy_of("coarse_segmentation"), "grey")
+    drawn = [draw(seed) for seed in range(3)]
+    studies = tmp_path / "studies"
+    write_exam(studies, "US", np.stack([image for image, _ in drawn]))
+    name = next(studies.glob("*.dcm")).stem
+    masks = tmp_path / "masks"
+    workflow(bundle, "inference", kind="infer", dataset_dir=str(studies), output_dir=str(masks)).run()
+    assert sorted(path.name for path in masks.iterdir()) == [f"{name}-{number}.png" for number in (1, 2, 3)]
+
+    labels = studies / "labels" / "final"
+    labels.mkdir(parents=True)
+    for number, (_, mask) in enumerate(drawn, 1):
+        Image.fromarray((mask == 1).astype(np.uint8)).save(labels / f"{name}-{number}.png")
+    evaluation = workflow(
+        bundle, "inference", "evaluate", kind="eval", dataset_dir=str(studies), output_dir=str(tmp_path / "metrics")
+    )
+    evaluation.run()
+    dice = evaluation.parser.get_parsed_content("evaluator").state.metrics["mean_dice"]
+    assert dice == pytest.approx(_dice_of(masks, studies, "grey"), abs=1e-5)

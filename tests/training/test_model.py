@@ -10,9 +10,10 @@ import pytest
 from autoweak.errors import CheckpointError, ImageError, StudiesError
 from autoweak.tasks import Task
 from autoweak.training.cross_validation import cross_validate
-from autoweak.training.model import CARD_FILE, WEIGHTS_FILE, TrainedModel
+from autoweak.training.model import TrainedModel
 from autoweak.training.recipe import Recipe
 from autoweak.training.sample import Sample
+from autoweak.training.stored_model import CARD_FILE, WEIGHTS_FILE
 
 Draw = Callable[..., Sample]
 

@@ -11,7 +11,8 @@ import pytest
 
 from autoweak import atomic
 from autoweak.errors import LabelError
-from autoweak.weak_labels import Inputs, WeakLabel, file_sha256, is_current, read_sidecar, save_weak_label, was_edited
+from autoweak.hashing import file_sha256
+from autoweak.weak_labels import Inputs, WeakLabel, is_current, read_sidecar, save_weak_label, was_edited
 
 Writer = Callable[[Path], Any]
 

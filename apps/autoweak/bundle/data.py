@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from autoweak.bundle.calls import one_sentence
 from autoweak.errors import StudiesError
 from autoweak.loop.coarse import read_patients
-from autoweak.studies import folds, image_id_of, list_images, open_studies, patients_of
+from autoweak.studies import Study, folds, image_id_of, list_images, open_studies, patients_of
 
-Pair = dict[str, str]
+Pair = dict[str, Any]
 REFUSE, SKIP = "refuse", "skip"
 
 
@@ -18,12 +19,14 @@ REFUSE, SKIP = "refuse", "skip"
 def images(dataset_dir: str) -> list[Pair]:
     """The images of a folder, or one image, as MONAI's data list: `image` is a path.
 
+    Of one picture among several (a frame of a DICOM film, a still of a series) `image_id` and `frame` tell which.
+
     Args:
         dataset_dir: a studies folder, any folder of images, a folder with one DICOM series, or one image.
 
     Stops the program where there are none.
     """
-    return [{"image": str(study.path)} for study in list_images(Path(dataset_dir))]
+    return [_entry(study) for study in list_images(Path(dataset_dir))]
 
 
 @one_sentence
@@ -53,11 +56,11 @@ def pairs(dataset_dir: str, *, unlabelled: str = REFUSE) -> list[Pair]:
             f"labels/final, the first is {studies.unlabelled[0].path.name}; label them, or pass --unlabelled {SKIP}."
         )
         raise StudiesError(msg)
-    return [{"image": str(study.path), "label": str(study.gold)} for study in studies.gold]
+    return [{**_entry(study), "label": str(study.gold)} for study in studies.gold]
 
 
 @one_sentence
-def split(listed: Sequence[Mapping[str, str]], *, seed: int, parts: int = 4) -> tuple[list[Pair], list[Pair]]:
+def split(listed: Sequence[Mapping[str, Any]], *, seed: int, parts: int = 4) -> tuple[list[Pair], list[Pair]]:
     """Divide images and labels for training and validation, all images of a patient on one side.
 
     Patients are known from DICOM, and from `patients.csv` beside the images.
@@ -72,9 +75,9 @@ def split(listed: Sequence[Mapping[str, str]], *, seed: int, parts: int = 4) -> 
 
     Stops the program where there are fewer than two patients.
     """
-    by_id = {image_id_of(Path(item["image"])): dict(item) for item in listed}
+    by_id = {_id_of(item): dict(item) for item in listed}
     folders = {Path(item["image"]).parent for item in listed}
-    known = patients_of(study for item in listed for study in list_images(Path(item["image"])))
+    known = patients_of(Study(image_id, Path(item["image"])) for image_id, item in by_id.items())
     for folder in sorted(folders):
         known.update(read_patients(folder))
     apart = len({known.get(image_id, image_id) for image_id in by_id})
@@ -83,3 +86,14 @@ def split(listed: Sequence[Mapping[str, str]], *, seed: int, parts: int = 4) -> 
         [item for image_id, item in by_id.items() if image_id not in held_out],
         [item for image_id, item in by_id.items() if image_id in held_out],
     )
+
+
+def _entry(study: Study) -> Pair:
+    entry: Pair = {"image": str(study.path)}
+    if study.frame is not None or study.image_id != image_id_of(study.path):
+        entry |= {"image_id": study.image_id, "frame": study.frame or 0}
+    return entry
+
+
+def _id_of(item: Mapping[str, Any]) -> str:
+    return str(item.get("image_id") or image_id_of(Path(item["image"])))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -70,7 +69,9 @@ class RandSliced(RandomizableTransform, MapTransform):  # type: ignore[misc]
 
 
 class RandVariantd(RandomizableTransform):  # type: ignore[misc]
-    """A random variant of a slice and its masks, by the app's own augmentation; nothing is pasted between images.
+    """A random variant of a slice and its masks, by the app's own augmentation.
+
+    What is pasted in comes from the slice that this transform was given before, which is another one in most cases.
 
     Args:
         task: flips, rotation and the `coarse` section.
@@ -79,15 +80,17 @@ class RandVariantd(RandomizableTransform):  # type: ignore[misc]
 
     def __init__(self, *, task: Mapping[str, Any] | str, image_key: str = "image", label_key: str = "label") -> None:
         super().__init__()
-        self._augmentation = augmentation_of(task_of(task), replace(RECIPE, paste=0.0))
+        self._augmentation = augmentation_of(task_of(task), RECIPE)
         self._keys = image_key, label_key
+        self._donor: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Data:
         """Replace image and label."""
         result = dict(data)
         pair = result[self._keys[0]], result[self._keys[1]]
         self._augmentation.reseed(int(self.R.randint(2**31)))
-        result[self._keys[0]], result[self._keys[1]] = self._augmentation(*pair, donor=pair)
+        result[self._keys[0]], result[self._keys[1]] = self._augmentation(*pair, donor=self._donor or pair)
+        self._donor = pair
         return result
 
 

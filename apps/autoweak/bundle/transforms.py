@@ -27,6 +27,8 @@ from autoweak.tasks import Task
 from autoweak.training.resize import to_input
 
 PATH = "filename_or_obj"  # MONAI's own name for it
+# What tells one picture of a file or folder from the others there, in a data list and in what was loaded.
+IMAGE_ID, FRAME = "image_id", "frame"
 Data = dict[Hashable, Any]
 
 
@@ -37,7 +39,8 @@ class LoadStudyd(MapTransform):  # type: ignore[misc]  # MONAI's transforms have
         keys: of paths: PNG, JPEG, BMP, TIFF, NIfTI, NRRD or DICOM files, or folders with a DICOM series.
         task: content, name or path of the task file.
 
-    The path becomes a MetaTensor (C, H, W) or (C, H, W, S), float32, 0 to 1, which remembers path and stored shape.
+    The path becomes a MetaTensor (C, H, W) or (C, H, W, S), float32, 0 to 1, which remembers path and stored shape. Of
+    one picture among several the item says `image_id` and `frame` (from 1; 0 for none), which go where the path goes.
     """
 
     def __init__(self, keys: Any, *, task: Mapping[str, Any] | str, allow_missing_keys: bool = False) -> None:
@@ -47,11 +50,14 @@ class LoadStudyd(MapTransform):  # type: ignore[misc]  # MONAI's transforms have
     def __call__(self, data: Mapping[Hashable, Any]) -> Data:
         """Replace the paths."""
         result = dict(data)
+        image_id, frame = result.pop(IMAGE_ID, ""), result.pop(FRAME, 0)
         for key in self.key_iterator(result):
-            image = read_study(result[key], self._task)
+            image = read_study(result[key], self._task, image_id=str(image_id), frame=int(frame))
             pixels = from_slices(to_input(view_of(image, self._task)), self._task)
             meta = {
                 PATH: str(image.path),
+                IMAGE_ID: image.image_id,
+                FRAME: image.frame or 0,
                 "spatial_shape": np.array(_stored_shape(image), dtype=np.int64),
                 "original_affine": np.eye(4) if image.geometry.affine is None else image.geometry.affine,
             }
@@ -81,7 +87,7 @@ class LoadGoldd(MapTransform):  # type: ignore[misc]
 
         result = dict(data)
         for key in self.key_iterator(result):
-            image = read_study(path_of(result[self._image_key]), self._task)
+            image = read_again(result[self._image_key], self._task)
             mask = read_label(Path(result[key]), image=image, task=self._task).mask
             masks = class_masks(mask, self._task.num_labels).astype(np.float32) if self._split else mask[:, None]
             result[key] = MetaTensor(from_slices(torch.from_numpy(masks), self._task), meta={PATH: str(result[key])})
@@ -136,7 +142,7 @@ class SaveMaskd(SaveImaged):  # type: ignore[misc]  # a SaveImaged, so that MONA
         check_out(self._folder)
         result = dict(data)
         for key in self.key_iterator(result):
-            image = read_study(path_of(result[self._image_key]), self._task)
+            image = read_again(result[self._image_key], self._task)
             mask = to_slices(torch.as_tensor(result[key]))[:, 0].numpy()
             write_mask(self._folder / f"{image.image_id}{mask_suffix(image)}", mask, image=image)
         return result
@@ -160,17 +166,23 @@ class ToStoredd(MapTransform):  # type: ignore[misc]
         """Replace the masks."""
         result = dict(data)
         for key in self.key_iterator(result):
-            path = path_of(result[self._image_key])
-            geometry = read_study(path, self._task).geometry
+            image = read_again(result[self._image_key], self._task)
+            geometry = image.geometry
             stored = geometry.from_slices(to_slices(torch.as_tensor(result[key]))[:, 0].numpy())
             stored = np.ascontiguousarray(stored if geometry.is_volume else stored.T)
             affine = None if geometry.affine is None else torch.from_numpy(geometry.affine)
-            result[key] = MetaTensor(torch.from_numpy(stored), affine=affine, meta={PATH: str(path)})
+            result[key] = MetaTensor(torch.from_numpy(stored), affine=affine, meta={PATH: str(image.path)})
         return result
 
 
-def read_study(path: Any, task: Task) -> StudyImage:
+def read_study(path: Any, task: Task, *, image_id: str = "", frame: int = 0) -> StudyImage:
     """Read an image in the plane of the task.
+
+    Args:
+        path: of its file or folder.
+        task: says the plane.
+        image_id: what it is called; "" for the name of its file.
+        frame: of a film, from 1; 0 for none.
 
     Raises:
         ImageError: it cannot be read, or there is no path, as where a viewer has sent the pixels themselves.
@@ -179,18 +191,20 @@ def read_study(path: Any, task: Task) -> StudyImage:
         shown = str(path)[:80]
         msg = f"The bundle reads images from files, got {shown!r}; give the path of one, or the id of a known image."
         raise ImageError(msg)
-    return _read(Path(path), Path(path).stat().st_mtime_ns if Path(path).exists() else 0, task.plane.value)
+    changed = Path(path).stat().st_mtime_ns if Path(path).exists() else 0
+    return _read(Path(path), changed, task.plane.value, image_id, frame)
 
 
 @lru_cache(maxsize=1)
-def _read(path: Path, _changed: int, plane: str) -> StudyImage:
+def _read(path: Path, _changed: int, plane: str, image_id: str, frame: int) -> StudyImage:
     """Loading, saving and the frame of a label want the same image one after the other."""
-    return read_image(path, plane=plane)
+    return read_image(path, plane=plane, image_id=image_id or None, frame=frame or None)
 
 
-def path_of(image: Any) -> Path:
-    """The file that `LoadStudyd` has read an image from."""
-    return Path(image.meta[PATH])
+def read_again(image: Any, task: Task) -> StudyImage:
+    """The study image that `LoadStudyd` has made `image` of."""
+    meta = image.meta
+    return read_study(meta[PATH], task, image_id=str(meta[IMAGE_ID]), frame=int(meta[FRAME]))
 
 
 def from_slices(stack: Tensor, task: Task) -> Tensor:

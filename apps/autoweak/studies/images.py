@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from autoweak.errors import ImageError
+from autoweak.hashing import file_sha256
 from autoweak.studies import stored as stored_module
 from autoweak.studies.folder import Study
 from autoweak.studies.geometry import Array, Geometry, picture_geometry, volume_geometry
 from autoweak.studies.names import FileKind, image_id_of, kind_of
 from autoweak.studies.stored import Stored
 
-_CHUNK = 1 << 20
 READABLE = "PNG, JPEG, BMP, TIFF, NIfTI, NRRD or DICOM"
 
 
@@ -145,10 +145,10 @@ def _digest(path: Path, frame: int | None) -> str:
             film = _film_digest(path, status.st_mtime_ns, status.st_size)
             return hashlib.sha256(f"{film} frame {frame}".encode("ascii")).hexdigest()
         if not path.is_dir():
-            return _file_digest(path)
+            return file_sha256(path)
         from autoweak.studies import dicom_series
 
-        joined = "".join(_file_digest(file) for file in dicom_series.files(path))
+        joined = "".join(file_sha256(file) for file in dicom_series.files(path))
         return hashlib.sha256(joined.encode("ascii")).hexdigest()
     except OSError as error:
         msg = "it went away or changed while it was read; try again"
@@ -158,12 +158,4 @@ def _digest(path: Path, frame: int | None) -> str:
 @lru_cache(maxsize=1000)
 def _film_digest(path: Path, _changed: int, _size: int) -> str:
     """A film is large, and asked for once a frame."""
-    return _file_digest(path)
-
-
-def _file_digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return file_sha256(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,13 @@ import torch
 from monai.bundle import ConfigParser
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from autoweak.bundle.guards import read_weights
 from autoweak.errors import CheckpointError
+from autoweak.hashing import file_sha256
 from autoweak.networks.definition import network_from
+from autoweak.networks.strict import check_fits
 from autoweak.training.seeds import derive_seed
 
 BUNDLE = "image_synthesis"
@@ -34,7 +36,6 @@ __all__ = [
     "training_scheduler",
     "weights_sha256",
 ]
-_BLOCK = 1 << 20
 
 
 def network_of(bundle_root: str | Path, image_channels: int) -> nn.Module:
@@ -87,21 +88,13 @@ def load_weights(network: nn.Module, path: str | Path) -> str:
     Raises:
         CheckpointError: the file is missing, damaged, unsafe, or of another network.
     """
-    state = _read_state(Path(path))
+    state = read_weights(Path(path))
     try:
-        network.load_state_dict(state)
-    except RuntimeError:
-        own = network.state_dict()
-        other = [
-            name
-            for name in own.keys() | state.keys()
-            if name not in own or name not in state or own[name].shape != state[name].shape
-        ]
-        msg = (
-            f"The weights {path} are of another network: {len(other)} of its {len(own)} parts do not fit "
-            f"(e.g. {sorted(other)[0]}); give --image_channels and network_def as they were in the training."
-        )
-        raise CheckpointError(msg) from None
+        check_fits(network.state_dict(), state)
+    except CheckpointError as error:
+        msg = f"{path} cannot be used. {error}"
+        raise CheckpointError(msg) from error
+    network.load_state_dict(state)
     return file_sha256(Path(path))
 
 
@@ -113,7 +106,7 @@ def start_from(network: nn.Module, path: str | Path | None) -> int:
     """
     if not path:
         return 0
-    own, state = network.state_dict(), _read_state(Path(path))
+    own, state = network.state_dict(), read_weights(Path(path))
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     network.load_state_dict({**own, **fitting})
     return len(fitting)
@@ -146,15 +139,6 @@ def weights_sha256(path: str | Path | None) -> str:
     return file_sha256(Path(path)) if path and Path(path).is_file() else ""
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def process_device() -> torch.device:
     """The device of this process: its own GPU where there is one, else the CPU."""
     if torch.cuda.is_available():
@@ -173,18 +157,3 @@ def _section(bundle_root: str | Path, name: str, **values: Any) -> dict[str, Any
     # What names a class comes unbuilt, with its references still in it.
     keys = content if isinstance(content, Mapping) else content.get_config()
     return {key: parser.get_parsed_content(f"{name}::{key}", instantiate=False) for key in keys}
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        msg = f"There are no weights at {path}; give a file with --ckpt_path, or train first."
-        raise CheckpointError(msg)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
-        msg = f"The weights {path} are damaged or hold more than tensors; give a plain state dict."
-        raise CheckpointError(msg) from None
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        msg = f"The file {path} is not a plain state dict of tensors; give the weights that a training wrote."
-        raise CheckpointError(msg)
-    return state

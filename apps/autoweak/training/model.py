@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -18,22 +15,19 @@ import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 import autoweak
-from autoweak import atomic
 from autoweak.errors import CheckpointError, ImageError, StudiesError
 from autoweak.networks.definition import network_from
 from autoweak.training.predict import predict_probabilities
+from autoweak.training.stored_model import read_card, read_weights, write_model
 
 if TYPE_CHECKING:
     from autoweak.tasks import Task
     from autoweak.training.fold import FoldResult
 
 FORMAT = "autoweak-coarse-model/1"
-WEIGHTS_FILE = "model.safetensors"
-CARD_FILE = "model.json"
 
 
 @dataclass(frozen=True)
@@ -166,19 +160,7 @@ class TrainedModel:
 
     def save(self, folder: Path) -> None:
         """Write weights and card into `folder`, which appears whole or not at all; one of that name is replaced."""
-        weights = self._weights()
-        card = {"format": FORMAT, "weights_sha256": hashlib.sha256(weights).hexdigest(), **asdict(self.card)}
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.parent.glob(f".unfinished-{folder.name}-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix=f".unfinished-{folder.name}-", dir=folder.parent) as holder:
-            fresh = Path(holder) / "new"
-            fresh.mkdir()
-            atomic.write_bytes(fresh / WEIGHTS_FILE, weights)
-            atomic.write_json(fresh / CARD_FILE, card)
-            if folder.exists():
-                folder.rename(Path(holder) / "old")
-            fresh.rename(folder)
+        write_model(folder, self._weights(), asdict(self.card), style=FORMAT)
 
     @classmethod
     def load(cls, folder: Path) -> TrainedModel:
@@ -187,8 +169,8 @@ class TrainedModel:
         Raises:
             CheckpointError: files are missing, damaged, changed since they were saved, or not a model of autoweak.
         """
-        content = _read_card(folder)
-        weights = _read_weights(folder, expected=content.pop("weights_sha256", ""))
+        content, sha256 = read_card(folder, style=FORMAT)
+        weights = read_weights(folder, sha256=sha256)
         try:
             card = _card_from(content)
             members = [network_from(card.definition) for _ in card.folds]
@@ -215,36 +197,6 @@ class TrainedModel:
             for name, value in member.state_dict().items()
         }
         return bytes(safetensors.torch.save(tensors))
-
-
-def _read_card(folder: Path) -> dict[str, Any]:
-    path = folder / CARD_FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        msg = f"There is no model in {folder} ({CARD_FILE} is missing); train one first."
-        raise CheckpointError(msg) from None
-    except (OSError, ValueError) as error:
-        msg = f"The model description {path} cannot be read ({type(error).__name__}); train the model again."
-        raise CheckpointError(msg) from error
-    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-        msg = f"{path} is not the description of a coarse model ({FORMAT}); train the model again."
-        raise CheckpointError(msg)
-    return content
-
-
-def _read_weights(folder: Path, *, expected: str) -> dict[str, Tensor]:
-    path = folder / WEIGHTS_FILE
-    try:
-        content = path.read_bytes()
-        found = hashlib.sha256(content).hexdigest()
-        if found != expected:
-            msg = f"The weights {path} were changed or damaged: sha256 {found[:12]}… in place of {expected[:12]}…; "
-            raise CheckpointError(msg + "train the model again.")
-        return dict(safetensors.torch.load(content))
-    except (OSError, SafetensorError) as error:
-        msg = f"The weights {path} cannot be read ({type(error).__name__}); train the model again."
-        raise CheckpointError(msg) from error
 
 
 def _card_from(content: Mapping[str, Any]) -> ModelCard:

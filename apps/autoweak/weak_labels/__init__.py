@@ -18,7 +18,7 @@ from autoweak.weak_labels.provenance import (
 )
 from autoweak.weak_labels.quality import FEWEST_GOLD, QualityModel
 from autoweak.weak_labels.scores import LabelScores, Scores
-from autoweak.weak_labels.store import file_sha256, is_current, save_weak_label, was_edited
+from autoweak.weak_labels.store import is_current, save_weak_label, was_edited
 from autoweak.weak_labels.verdict import Status, Verdict, VerdictRule
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "WeakLabel",
     "calibrate",
     "describe",
-    "file_sha256",
     "generate",
     "is_current",
     "read_sidecar",

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from autoweak import atomic
 from autoweak.errors import LabelError
+from autoweak.hashing import file_sha256
 from autoweak.weak_labels.generate import WeakLabel
 from autoweak.weak_labels.provenance import Inputs, MaskRecord, Sidecar, describe, read_sidecar, write_sidecar
 from autoweak.weak_labels.verdict import Status
-
-_BLOCK = 1024 * 1024
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def was_edited(sidecar: Sidecar | None, mask_path: Path) -> bool:
