@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
 from autoweak.errors import ExperimentError
 from autoweak.experiments.presenting import present
@@ -13,12 +13,10 @@ from autoweak.experiments.run import Results, prepare, run_cells
 from autoweak.experiments.spec import FOLDERS, load_experiment, with_folders
 from autoweak.experiments.tables import HEADER, cells_of
 from autoweak.loop.context import Problem
+from autoweak.outcome import Outcome
 from autoweak.progress import BarProgress
 from autoweak.tables import format_table
 from autoweak.tasks import load_task
-
-if TYPE_CHECKING:
-    from autoweak.commands import Outcome
 
 _PROMPTABLE = ("promptable", "checkpoint", "device", "precision")
 
@@ -29,8 +27,6 @@ def experiment(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
     Raises:
         AutoweakError: the experiment cannot be done as asked; see `run.prepare`.
     """
-    from autoweak.commands import Outcome
-
     chosen, path = load_experiment(arguments.file)
     chosen = with_folders(chosen, **{key: getattr(arguments, key) for key in FOLDERS})
     if arguments.seed is not None:
@@ -47,7 +43,7 @@ def experiment(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
     return Outcome({**metrics, "report": str(report)}, f"{_text(results)}\n\nReport: {report}", _unique(problems))
 
 
-def _task_of(task: str, path: Any) -> str:
+def _task_of(task: str, path: Path) -> str:
     """A task's name, or its file: relative to the experiment file."""
     return str(path.parent / task) if task.lower().endswith((".yaml", ".yml")) else task
 

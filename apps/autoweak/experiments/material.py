@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoweak.errors import AutoweakError, ExperimentError
+from autoweak.hashing import file_sha256
 from autoweak.loop.context import Context
 from autoweak.progress import each
 from autoweak.studies import StudiesFolder, Study, StudyImage, list_images, patients_of, read_label
@@ -163,7 +163,7 @@ def _known(context: Context, study: Study) -> Known | None:
     except AutoweakError as error:
         context.report_problem(study.image_id, error)
         return None
-    return Known(study, read[0].sha256, hashlib.sha256(study.gold.read_bytes()).hexdigest())
+    return Known(study, read[0].sha256, file_sha256(study.gold))
 
 
 def _apart(context: Context, evaluation: Sequence[Known], inside: Sequence[Known]) -> list[Known]:
