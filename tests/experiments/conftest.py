@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -92,6 +93,19 @@ def toy_task(**changes: Any) -> Task:
         "coarse": Coarse(size=32, epochs=1, folds=2, batch_size=2, learning_rate=0.01),
     }
     return Task(**{**fields, **changes})
+
+
+@pytest.fixture(autouse=True)
+def short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten steps an epoch, enough to find a disc: what is learned from matters here, not how well."""
+    from autoweak.experiments.arms import mean_teacher
+    from autoweak.training import cross_validation, fold, recipe
+
+    short = replace(recipe.RECIPE, steps_per_epoch=10)
+    for function in (cross_validation.cross_validate, fold.train_fold):
+        monkeypatch.setitem(function.__kwdefaults__, "recipe", short)
+    for module in (recipe, mean_teacher):
+        monkeypatch.setattr(module, "RECIPE", short)
 
 
 @pytest.fixture

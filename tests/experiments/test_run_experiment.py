@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,6 +21,7 @@ from autoweak.experiments.run import Plan, Results, prepare, run_cells
 from autoweak.experiments.spec import Data, Experiment
 from autoweak.progress import NoProgress
 from autoweak.tasks import Task
+from tests.experiments.conftest import toy_task
 
 pytestmark = pytest.mark.usefixtures("obedient")
 
@@ -194,3 +196,39 @@ def test_the_report_holds_table_pictures_and_all_that_is_needed_again(data: Path
     assert len(stored["cells"]) == 2 * (1 + 4 * 2)
     assert stored["provenance"]["command"] == "autoweak experiment toy.yaml"
     assert set(stored["rows"][0]["images"]) == {"disc20", "disc21", "disc22"}
+
+
+def _write_volume(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)
+
+
+def test_weak_labels_of_volumes_keep_their_geometry_and_slices_without_a_label_are_not_encoded(
+    tmp_path: Path, obedient: tuple[Any, Any]
+) -> None:
+    affine = np.array([[-0.8, 0, 0, 30], [0, 0, 1.5, -20], [0, 2.5, 0, 7], [0, 0, 0, 1]], dtype=float)
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        truth = np.zeros((40, 6, 36), dtype=np.uint8)
+        truth[12:28, 2:5, 10:26] = 1
+        image = (60 + 130 * truth + rng.normal(0, 9, truth.shape)).astype(np.int16)
+        inside = index < 3
+        folder = tmp_path / ("studies" if inside else "images")
+        _write_volume(folder / f"volume{index}.nii.gz", image, affine)
+        labels = folder / "labels" / "final" if inside else tmp_path / "labels"
+        _write_volume(labels / f"volume{index}.nii.gz", truth, affine)
+    data = Data(studies=tmp_path / "studies", images=tmp_path / "images", labels=tmp_path / "labels")
+    experiment = Experiment(name="toy", task="toy", arms=["s2_box"], gold=0, weak=3, seeds=0, ground=False, data=data)
+    plan = prepare(experiment, toy_task(dimension=3), out=tmp_path / "out", progress=NoProgress())
+    results = run_cells(plan)
+    assert results.failed == ()
+    weak = sorted((tmp_path / "out" / "weak_labels").rglob("*.nii.gz"))
+    assert [path.name for path in weak] == [f"volume{index}.nii.gz" for index in range(3)]
+    stored = nibabel.load(weak[0])
+    assert np.allclose(stored.affine, affine)
+    assert stored.shape == (40, 6, 36)
+    shown = np.asarray(stored.dataobj).any(axis=(0, 2))
+    slices = 3 if obedient[1].asked == 9 else 16
+    assert obedient[1].asked == 3 * slices
+    assert shown.tolist() == [False, False, True, True, True, False]
+    assert results.results[0].weak["dice"] > 0.7

@@ -142,6 +142,8 @@ class Bench:
 
     def weak_samples(self, maker: Maker) -> list[Sample]:
         """The weak labels of the cell's unlabelled images, made or found again, those that are of no use left out."""
+        if self.arm.uses_gold:
+            _ = self.coarse  # first, so that its progress is shown as its own
         self.context.progress.stage(f"{self.entry.name}: weak labels")
         made = [self._weak_sample(known, maker) for known in each(self.draw.pool, self.context.progress)]
         samples = [sample for sample in made if sample is not None]
