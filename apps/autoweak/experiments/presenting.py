@@ -206,7 +206,7 @@ def _problems(results: Results) -> tuple[Problem, ...]:
 def _notes(plan: Plan) -> tuple[Table, ...]:
     notes = list(dict.fromkeys(plan.context.notes))
     rows = tuple((note,) for note in notes[:200])
-    return (Table(caption="Notes", header=("what was noticed",), rows=rows),) if rows else ()
+    return (Table(caption="Notes", header=("what was noticed",), rows=rows, words=True),) if rows else ()
 
 
 def _hash(known: Sequence[Known]) -> str:

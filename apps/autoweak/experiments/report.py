@@ -54,12 +54,14 @@ class Table:
         header: one string a column.
         rows: one string a column each.
         note: how to read it.
+        words: whether its cells are words, which begin at the left, rather than figures.
     """
 
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    words: bool = False
 
     def __post_init__(self) -> None:
         """Refuse rows that do not fit the header."""

@@ -17,12 +17,13 @@ HEADER = (
     "between seeds",
     "IoU",
     "HD95",
-    "weak labels used",
-    "their Dice",
+    "used",
+    "Dice of weak labels",
     "difference",
     "p (Holm)",
     "above the ground",
 )
+_SMALLEST_P = 0.001
 
 
 def cells_of(row: Row) -> list[object]:
@@ -35,13 +36,26 @@ def cells_of(row: Row) -> list[object]:
         f"{summary.low:.3f} to {summary.high:.3f}",
         None if row.deviation is None else f"± {row.deviation:.3f}",
         row.iou,
-        None if row.hd95 is None else f"{row.hd95:.1f}",
+        _distance(row),
         None if not row.weak else f"{row.weak_labels['used'] or 0:.0f}",
         row.weak_labels["dice"],
         None if row.comparison is None else f"{row.comparison.difference.mean:+.3f}",
-        row.p_holm,
+        p_value(row.p_holm),
         verdict(row),
     ]
+
+
+def _distance(row: Row) -> str | None:
+    if row.hd95 is None:
+        return None
+    return f"{row.hd95:.1f}" + (f" ({row.hd95_missing} left out)" if row.hd95_missing else "")
+
+
+def p_value(value: float | None) -> str | None:
+    """A p value as it is shown: never as 0."""
+    if value is None:
+        return None
+    return f"< {_SMALLEST_P}" if value < _SMALLEST_P else f"{value:.3f}"
 
 
 def verdict(row: Row) -> str:
@@ -52,7 +66,7 @@ def verdict(row: Row) -> str:
         return "(ground)"
     if row.not_above is None:
         return "nothing to compare with"
-    return f"no: not above {', '.join(row.not_above)}" if row.not_above else "yes"
+    return f"no: {', '.join(row.not_above)}" if row.not_above else "yes"
 
 
 def plain(value: object) -> str:
@@ -64,15 +78,19 @@ def plain(value: object) -> str:
 
 def main_table(rows: Sequence[Row], plan: Plan) -> Table:
     """All rows, with their tests."""
+    cells = [cells_of(row) for row in rows]
+    # What was not measured, as HD95 or the Dice of weak labels without a truth, needs no column.
+    shown = [place for place in range(len(HEADER)) if any(line[place] is not None for line in cells)]
     return Table(
         caption="Arms on the evaluation images",
-        header=HEADER,
-        rows=tuple(tuple(plain(value) for value in cells_of(row)) for row in rows),
+        header=tuple(HEADER[place] for place in shown),
+        rows=tuple(tuple(plain(line[place]) for place in shown) for line in cells),
         note=(
             f"Dice: mean over images of the mean over labels and seeds; interval by bootstrap over images. Difference "
             f"and p: image by image against {plan.reference} with the same labels, Wilcoxon's signed-rank test, "
             f"corrected by Holm for all rows. Above the ground: the interval of the difference to each ground arm with "
-            f"the same labels lies above 0."
+            f"the same labels lies above 0; else the arms that it is not shown to beat are named. Used: weak labels "
+            f"trained on. HD95 leaves out labels that one of the two masks lacks, and says how many."
         ),
     )
 
@@ -95,4 +113,5 @@ def arms_table(plan: Plan) -> Table:
         arm = ARMS[entry.arm]
         options = ", ".join(f"{key} {value}" for key, value in entry.options().items())
         rows.append((entry.name, arm.name, options or "–", arm.paper, arm.summary))
-    return Table(caption="What the arms are", header=("name", "arm", "options", "of", "what it does"), rows=tuple(rows))
+    header = ("name", "arm", "options", "of", "what it does")
+    return Table(caption="What the arms are", header=header, rows=tuple(rows), words=True)
