@@ -1,8 +1,8 @@
 """Train the weights of the bundle image_synthesis on ultrasound-like phantoms, with the bundle's own config.
 
-    python scripts/train_image_synthesis.py [--images 1000] [--epochs 24] [--work FOLDER] [--out FILE]
+    python scripts/train_image_synthesis.py [--images 1000] [--epochs 60] [--work FOLDER] [--out FILE]
 
-About eleven minutes on one core; stopped and started again with the same --work it goes on. No real image is used.
+Half an hour on one core; stopped and started again with the same --work it goes on. No real image is used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> None:
     """Draw, train, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=1000, help="phantoms to draw")
-    parser.add_argument("--epochs", type=int, default=24, help="passes over them")
+    parser.add_argument("--epochs", type=int, default=60, help="passes over them")
     parser.add_argument("--seed", type=int, default=0, help="fixes phantoms and training")
     parser.add_argument("--work", type=Path, default=Path("build/image_synthesis"), help="phantoms and training state")
     parser.add_argument("--out", type=Path, default=None, help="file to write (the bundle's models/model.pt)")

@@ -18,6 +18,7 @@ import nibabel
 import numpy as np
 import pytest
 import requests
+import torch
 from PIL import Image
 from requests_toolbelt import MultipartDecoder
 
@@ -55,7 +56,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=tmp_path,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
+                # As many threads as here: the order of sums, and with it the last bit, depends on their number.
+                env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), "HOME": str(tmp_path)},
             )
         running.append(process)
         _wait(f"http://127.0.0.1:{port}", process, tmp_path / "log.txt")

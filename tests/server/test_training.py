@@ -106,7 +106,7 @@ import itertools, sys, time
 from pathlib import Path
 from autoweak.errors import AutoweakError
 from autoweak.server.trainer import StatsProgress
-progress = StatsProgress(Path(sys.argv[1]))
+progress = StatsProgress(Path(sys.argv[1]), parts={"Training the coarse model": 1})
 try:
     progress.stage("Training the coarse model")
     for step in itertools.count():

@@ -25,7 +25,7 @@ from autoweak.server.live import Live
 from autoweak.server.scoring import WeakLabelQuality
 from autoweak.server.settings import parse_settings
 from autoweak.server.strategy import WeakLabelStrategy
-from autoweak.server.trainer import Retrain
+from autoweak.server.trainer import LoopTrainer, Retrain
 from autoweak.studies import Study, list_images
 
 UPLOADS = "uploads"
@@ -67,9 +67,9 @@ class AutoweakApp(MONAILabelApp):
         return tasks
 
     @property
-    def trainers(self) -> Mapping[str, Retrain | PromptLearner]:
+    def trainers(self) -> Mapping[str, LoopTrainer]:
         """The trainers by name."""
-        tasks: Mapping[str, Retrain | PromptLearner] = self._trainers
+        tasks: Mapping[str, LoopTrainer] = self._trainers
         return tasks
 
     @property
@@ -109,7 +109,7 @@ class AutoweakApp(MONAILabelApp):
         }
         return {name: kind(self.live, self.store, self.uploads) for name, kind in tasks.items()}
 
-    def init_trainers(self) -> dict[str, Retrain | PromptLearner]:
+    def init_trainers(self) -> dict[str, LoopTrainer]:
         # Slicer reads the progress of the first.
         return {"retrain": Retrain(self.live, self.store), TRAINER: PromptLearner(self.live, self.store)}
 

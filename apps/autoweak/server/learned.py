@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 from monailabel.interfaces.tasks.infer_v2 import InferType
-from monailabel.interfaces.tasks.train import TrainTask
 
-from autoweak.errors import AutoweakError, StudiesError
-from autoweak.server.datastore import FolderDatastore
+from autoweak.errors import StudiesError
 from autoweak.server.errors import BadRequestError, NotReadyError
 from autoweak.server.infers import LiveInfer, Made
 from autoweak.server.live import Live
-from autoweak.server.trainer import StatsProgress
+from autoweak.server.trainer import LoopTrainer, StatsProgress
 from autoweak.studies import Study, StudyImage
 from autoweak.training.prompt_recipe import PROMPT_RECIPE
 from autoweak.workspace import ModelKind, ModelVersion
@@ -93,29 +89,16 @@ class LearnedInfer(LiveInfer):
             return version, self._loaded[1]
 
 
-class PromptLearner(TrainTask):
-    """Learns prompts from tight boxes: of gold labels, and of `boxes.csv`. Runs in a process of its own.
+class PromptLearner(LoopTrainer):
+    """Learns prompts from tight boxes: of gold labels, and of `boxes.csv`."""
 
-    Stopped or killed at any moment it leaves the last good model, and goes on where it was when started again.
-    """
-
-    def __init__(self, live: Live, datastore: FolderDatastore) -> None:
-        super().__init__("Prompts learned from tight boxes alone, for segmentation without clicks")
-        self._live = live
-        self._datastore = datastore
+    summary = "Prompts learned from tight boxes alone, for segmentation without clicks"
+    stats_file = STATS_FILE
+    parts = _PARTS
 
     def config(self) -> dict[str, Any]:
         """What a viewer offers to change."""
         return {"max_epochs": PROMPT_RECIPE.epochs}
-
-    def stats(self) -> dict[str, Any]:
-        """Progress of the last training, as viewers read it; cheap, since `/info` asks for it."""
-        try:
-            content = json.loads(self._path(STATS_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            content = None
-        known = content if isinstance(content, dict) else {"epoch": 0, "total_epochs": sum(_PARTS.values())}
-        return {**known, "best_metric": self._best()}
 
     def check(self) -> None:
         """Refuse a training that could only fail.
@@ -149,39 +132,27 @@ class PromptLearner(TrainTask):
         self._path(ASKED_FILE).unlink(missing_ok=True)
 
     def __call__(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
-        """Train; what a user can have done wrong ends the process with one sentence."""
-        del datastore
+        """See `LoopTrainer`; one that was stopped while it waited does not begin."""
         if not self._path(ASKED_FILE).exists():
             return {"reason": "stopped before it began"}
-        progress = StatsProgress(self._path(STATS_FILE), parts=_PARTS)
-        try:
-            return self._train(progress, epochs=_epochs(request))
-        except AutoweakError as error:
-            progress.end(error=str(error))
-            # MONAI Label shows the end of this process's output, and its status by the exit code.
-            raise SystemExit(str(error)) from None
+        return super().__call__(request, datastore)
 
-    def _train(self, progress: StatsProgress, *, epochs: int) -> dict[str, Any]:
+    def train(self, progress: StatsProgress, request: Mapping[str, Any]) -> dict[str, Any]:
+        """See `LoopTrainer`."""
         from autoweak.loop.learned import Learner, train_learned
 
+        recipe = replace(PROMPT_RECIPE, epochs=_epochs(request))
         self._datastore.bring_all(progress)
         context = self._live.context(self._datastore.studies(), progress=progress)
         with self._live.workspace.lock():
-            version = train_learned(Learner.load(context, replace(PROMPT_RECIPE, epochs=epochs)))
+            version = train_learned(Learner.load(context, recipe))
         record = self._live.workspace.record(version)
-        result = {"model": version.name, "gold": record["gold"], "boxed": record["boxed"]}
-        result["problems"] = len(context.problems)
-        progress.end(**result)
-        return result
+        known = {"model": version.name, "gold": record["gold"], "boxed": record["boxed"]}
+        return {**known, "problems": len(context.problems)}
 
-    def _best(self) -> float:
-        """Dice on held-out gold of the newest learned prompts; 3D Slicer multiplies it, so it is a number always."""
-        version = newest(self._live)
-        value = self._live.workspace.record(version).get("mean_cv_dice") if version else None
-        return float(value) if isinstance(value, (int, float)) else 0.0
-
-    def _path(self, name: str) -> Path:
-        return self._live.workspace.root / name
+    def best(self) -> ModelVersion | None:
+        """The newest learned prompts."""
+        return newest(self._live)
 
 
 def _epochs(request: Mapping[str, Any]) -> int:

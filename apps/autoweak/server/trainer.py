@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from autoweak.server.errors import NotReadyError
 from autoweak.server.infers import is_true
 from autoweak.server.live import QUALITY_FILE, Live
 from autoweak.server.memory import LiveContext
+from autoweak.workspace import ModelVersion
 
 STATS_FILE = "training.json"
 # What a viewer's bar is divided into; the parts take about so long on two cores.
@@ -34,30 +36,88 @@ _PARTS = {
 _WRITE_SECONDS = 0.5
 
 
-class Retrain(TrainTask):
-    """Coarse model, quality, weak labels, retrained model; published only if better. Runs in a process of its own.
+class LoopTrainer(TrainTask):
+    """A training of the loop as viewers start, follow and stop it. Runs in a process of its own.
 
     Stopped or killed at any moment it leaves the last good model, and goes on where it was when started again.
+
+    Args:
+        live: the loop.
+        datastore: the studies.
     """
 
+    summary: str
+    stats_file: str
+    parts: Mapping[str, int]
+    """The stages of the training, and how much of a viewer's bar each is."""
+
     def __init__(self, live: Live, datastore: FolderDatastore) -> None:
-        super().__init__("Coarse model on gold, then gold + weak labels; the better one is published")
+        super().__init__(self.summary)
         self._live = live
         self._datastore = datastore
 
-    def config(self) -> dict[str, Any]:
-        """What a viewer offers to change."""
-        return {"use_weak_labels": True}
+    @abstractmethod
+    def check(self) -> None:
+        """Refuse a training that could only fail.
+
+        Raises:
+            ServerError: why it could.
+        """
+
+    @abstractmethod
+    def train(self, progress: StatsProgress, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Do the work, and return what is known of the model.
+
+        Raises:
+            AutoweakError: what a user can have done wrong.
+        """
+
+    @abstractmethod
+    def best(self) -> ModelVersion | None:
+        """The model whose Dice on held-out gold is told."""
 
     def stats(self) -> dict[str, Any]:
         """Progress of the last training, as 3D Slicer and OHIF read it; cheap, since `/info` asks for it."""
         try:
-            content = json.loads((self._live.workspace.root / STATS_FILE).read_text(encoding="utf-8"))
+            content = json.loads(self._path(self.stats_file).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             content = None
-        if not isinstance(content, dict):
-            return {"epoch": 0, "total_epochs": sum(_PARTS.values()), "best_metric": self._best()}
-        return {**content, "best_metric": self._best()}
+        known = content if isinstance(content, dict) else {"epoch": 0, "total_epochs": sum(self.parts.values())}
+        return {**known, "best_metric": self._best_dice()}
+
+    def __call__(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
+        """Train; what a user can have done wrong ends the process with one sentence."""
+        del datastore
+        progress = StatsProgress(self._path(self.stats_file), parts=self.parts)
+        try:
+            result = self.train(progress, request)
+        except AutoweakError as error:
+            progress.end(error=str(error))
+            # MONAI Label shows the end of this process's output, and its status by the exit code.
+            raise SystemExit(str(error)) from None
+        progress.end(**result)
+        return result
+
+    def _best_dice(self) -> float:
+        """3D Slicer multiplies it, so it is a number always."""
+        version = self.best()
+        value = self._live.workspace.record(version).get("mean_cv_dice") if version else None
+        return float(value) if isinstance(value, (int, float)) else 0.0
+
+    def _path(self, name: str) -> Path:
+        return self._live.workspace.root / name
+
+
+class Retrain(LoopTrainer):
+    """Coarse model, quality, weak labels, retrained model; published only if better."""
+
+    summary = "Coarse model on gold, then gold + weak labels; the better one is published"
+    stats_file = STATS_FILE
+    parts = _PARTS
+
+    def config(self) -> dict[str, Any]:
+        """What a viewer offers to change."""
+        return {"use_weak_labels": True}
 
     def check(self) -> None:
         """Refuse a training that could only fail.
@@ -74,18 +134,8 @@ class Retrain(TrainTask):
                 "save labels of more images first."
             )
 
-    def __call__(self, request: Mapping[str, Any], datastore: object = None) -> dict[str, Any]:
-        """Train; what a user can have done wrong ends the process with one sentence."""
-        del datastore
-        progress = StatsProgress(self._live.workspace.root / STATS_FILE)
-        try:
-            return self._train(progress, use_weak=is_true(request.get("use_weak_labels", True)))
-        except AutoweakError as error:
-            progress.end(error=str(error))
-            # MONAI Label shows the end of this process's output, and its status by the exit code.
-            raise SystemExit(str(error)) from None
-
-    def _train(self, progress: StatsProgress, *, use_weak: bool) -> dict[str, Any]:
+    def train(self, progress: StatsProgress, request: Mapping[str, Any]) -> dict[str, Any]:
+        """See `LoopTrainer`."""
         from autoweak.loop.coarse import train_coarse
         from autoweak.loop.gold import read_gold
         from autoweak.loop.label import Labeller, calibrated
@@ -99,7 +149,7 @@ class Retrain(TrainTask):
             coarse = train_coarse(context, gold)
             labeller, _ = calibrated(Labeller.load(context, coarse), gold)
             write_json(workspace.root / QUALITY_FILE, labeller.quality.to_dict())
-            if use_weak:
+            if is_true(request.get("use_weak_labels", True)):
                 self._label(context)
                 decision = publish(context, coarse, retrain(context, gold, labeller))
                 known = {"model": decision.final.name, "reason": decision.reason}
@@ -107,9 +157,7 @@ class Retrain(TrainTask):
                 if workspace.published() is None:
                     workspace.publish(coarse, reason="gold labels only")
                 known = {"model": coarse.name, "reason": "gold labels only, as asked"}
-        result = {**known, "gold": len(gold), "problems": len(context.problems)}
-        progress.end(**result)
-        return result
+        return {**known, "gold": len(gold), "problems": len(context.problems)}
 
     def _label(self, context: LiveContext) -> None:
         """Give every image without a person's label its weak label, for the people who review meanwhile."""
@@ -120,11 +168,9 @@ class Retrain(TrainTask):
             except AutoweakError as error:
                 context.report_problem(study.image_id, error)
 
-    def _best(self) -> float:
-        """Dice on held-out gold of the published model; 3D Slicer multiplies it, so it is a number always."""
-        version = self._live.best_version()
-        value = self._live.workspace.record(version).get("mean_cv_dice") if version else None
-        return float(value) if isinstance(value, (int, float)) else 0.0
+    def best(self) -> ModelVersion | None:
+        """The published model."""
+        return self._live.best_version()
 
 
 class StatsProgress:
@@ -135,7 +181,7 @@ class StatsProgress:
         parts: the stages of the training and how much of a viewer's bar each is.
     """
 
-    def __init__(self, path: Path, *, parts: Mapping[str, int] = _PARTS) -> None:
+    def __init__(self, path: Path, *, parts: Mapping[str, int]) -> None:
         self._path = path
         self._parts = parts
         self._started = time.time()
