@@ -20,7 +20,7 @@ from autoweak.promptable.model import Promptable
 from autoweak.promptable.registry import get_entry
 from autoweak.promptable.small import build_small
 from autoweak.prompts import PromptPolicy, make_prompts
-from autoweak.weak_labels.generate import decode_prompts
+from autoweak.weak_labels.decode import decode_prompts
 
 
 class MedsamFromCoarse(StrictModule):
@@ -92,7 +92,8 @@ class MedsamFromCoarse(StrictModule):
         for index, of_slice in groupby(prompts, key=lambda prompt: prompt.slice_index):
             members = tuple(of_slice)
             embedding = self._cache.get(self._model, np.ascontiguousarray(view[index]))
-            result = decode_prompts(self._model, embedding, members, self._policy)
+            of_labels = dict(zip(labels, maps[index], strict=True))
+            result = decode_prompts(self._model, embedding, members, policy=self._policy, maps=of_labels)
             for prompt, each in zip(members, result.logits, strict=True):
                 channel = logits[index, prompt.label - 1]
                 np.maximum(channel, each, out=channel)

@@ -36,6 +36,10 @@ class PromptPolicy:
         negatives: at most this many negative points (label 0 in SAM's words) for each component.
         passes: 2 decodes the box alone first, then the points with the first pass's low-resolution
             logits as mask prompt, as S3 does; the kind must then be box_points.
+        jitter: decode each box larger, smaller and moved to each side as well, by this share of its width and
+            height (0 to below 0.5), and take the mean of the probabilities.
+        coarse_share: how much the coarse map counts beside the promptable model in the weak label, 0 (not at
+            all) to 1 (alone); see `weak_labels.decode.fuse`.
         canvas: None works at the map's own size and precision. A number resamples the map to a square
             of that many pixels and cuts it to 8 bits first, as S1's stored maps are.
 
@@ -57,6 +61,8 @@ class PromptPolicy:
     positive: Positive = Positive.INTERIOR
     negatives: int = 0
     passes: int = 1
+    jitter: float = 0.0
+    coarse_share: float = 0.0
     canvas: int | None = None
 
     def __post_init__(self) -> None:
@@ -68,7 +74,14 @@ class PromptPolicy:
         set_field(self, "keep", _choice("keep", self.keep, Keep))
         set_field(self, "positive", _choice("positive", self.positive, Positive))
         set_field(self, "thresholds", _thresholds(self.thresholds))
-        for field, highest in (("peak", 1.0), ("minimum_area", 1.0), ("relative_area", 1.0), ("margin", 2.0)):
+        for field, highest in (
+            ("peak", 1.0),
+            ("minimum_area", 1.0),
+            ("relative_area", 1.0),
+            ("margin", 2.0),
+            ("jitter", 0.45),
+            ("coarse_share", 1.0),
+        ):
             set_field(self, field, _number(field, getattr(self, field), highest))
         _whole("components", self.components, 1, 64)
         _whole("negatives", self.negatives, 0, 16)
@@ -79,6 +92,8 @@ class PromptPolicy:
             raise PromptError(f"The policy's connectivity must be 4 or 8; got {self.connectivity!r}.")
         if not isinstance(self.fill_holes, bool):
             raise PromptError(f"The policy's fill_holes must be true or false; got {self.fill_holes!r}.")
+        if self.jitter > 0 and not self.kind.has_box:
+            raise PromptError("The policy's jitter moves boxes: set its kind to 'box' or 'box_points', or jitter to 0.")
         if self.passes == 2 and self.kind is not PromptKind.BOX_POINTS:
             raise PromptError(
                 f"Two passes need a box for the first and points for the second: set the policy's kind to "

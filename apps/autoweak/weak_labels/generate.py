@@ -12,39 +12,13 @@ import numpy.typing as npt
 
 from autoweak.errors import LabelError
 from autoweak.prompts import Prompt, PromptPolicy, make_prompts
+from autoweak.weak_labels.decode import Decoding, PromptableModel, decode_prompts
 from autoweak.weak_labels.merge import merge_masks
 from autoweak.weak_labels.quality import QualityModel
-from autoweak.weak_labels.scores import BoolArray, Decoded, FloatArray, LabelScores, score_class, stability
+from autoweak.weak_labels.scores import Decoded, FloatArray, LabelScores, score_class, stability
 from autoweak.weak_labels.verdict import Status, Verdict, VerdictRule
 
 ByteArray = npt.NDArray[np.uint8]
-
-
-class DecodeResult(Protocol):
-    """What a promptable model's decoding gives; see `autoweak.promptable`."""
-
-    @property
-    def logits(self) -> FloatArray:
-        """(N, H, W)."""
-
-    @property
-    def masks(self) -> BoolArray:
-        """(N, H, W)."""
-
-    @property
-    def predicted_iou(self) -> FloatArray:
-        """(N,)."""
-
-    @property
-    def low_res_logits(self) -> FloatArray:
-        """(N, h, w)."""
-
-
-class PromptableModel(Protocol):
-    """The part of a promptable model used here; see `autoweak.promptable`."""
-
-    def decode(self, embedding: Any, *, boxes: Any = None, points: Any = None, masks: Any = None) -> DecodeResult:
-        """Decode N prompts of one embedding."""
 
 
 class Embeddings(Protocol):
@@ -121,7 +95,8 @@ def generate(
     decoded: list[Decoded] = []
     for index, of_slice in groupby(prompts, key=lambda prompt: prompt.slice_index):
         members = tuple(of_slice)
-        result = decode_prompts(model, cache.get(model, view[index]), members, policy)
+        maps = dict(zip(labels, coarse_map[index], strict=True))
+        result = decode_prompts(model, cache.get(model, view[index]), members, policy=policy, maps=maps)
         mask[index] = merge_masks(result.logits, result.masks, [prompt.label for prompt in members])
         decoded.extend(_parts(result, members))
     if not mask.any():
@@ -129,32 +104,13 @@ def generate(
     return _judged(mask, prompts, decoded, coarse_map, labels, quality_model or QualityModel(), rule or VerdictRule())
 
 
-def decode_prompts(
-    model: PromptableModel, embedding: Any, prompts: Sequence[Prompt], policy: PromptPolicy
-) -> DecodeResult:
-    """Decode all prompts of one slice as the policy says: once, or the box first and then the points.
-
-    Args:
-        model: the promptable model.
-        embedding: of the slice, by this model.
-        prompts: N prompts of that slice, made by `policy`.
-        policy: which parts of the prompts count, and in how many passes.
-    """
-    boxes = np.array([prompt.box for prompt in prompts], dtype=np.float32) if policy.kind.has_box else None
-    points = [list(prompt.points) for prompt in prompts] if policy.kind.has_points else None
-    if policy.passes == 1:
-        return model.decode(embedding, boxes=boxes, points=points)
-    first = model.decode(embedding, boxes=boxes)
-    return model.decode(embedding, points=points, masks=first.low_res_logits)
-
-
-def _parts(result: DecodeResult, prompts: Sequence[Prompt]) -> list[Decoded]:
+def _parts(result: Decoding, prompts: Sequence[Prompt]) -> list[Decoded]:
     return [
         Decoded(
             label=prompt.label,
             area=int(result.masks[index].sum()),
             predicted_iou=float(result.predicted_iou[index]),
-            stability=stability(result.logits[index]),
+            stability=stability(result.own[index]),
         )
         for index, prompt in enumerate(prompts)
     ]

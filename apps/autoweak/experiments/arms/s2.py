@@ -20,7 +20,7 @@ from autoweak.prompts.components import keep_components
 from autoweak.prompts.points import negative_points, positive_point
 from autoweak.prompts.prompt import BoolArray, Positive
 from autoweak.training.seeds import derive_seed
-from autoweak.weak_labels.generate import decode_prompts
+from autoweak.weak_labels.decode import decode_prompts
 from autoweak.weak_labels.merge import merge_masks
 
 _TAKES = frozenset({"per", "jitter", "drop_extreme", "keep_gold"})
@@ -94,7 +94,7 @@ def _answered(bench: Bench, policy: PromptPolicy) -> Maker:
         mask = np.zeros(scene.view.shape[:3], dtype=np.uint8)
         for index in sorted({prompt.slice_index for prompt in prompts}):
             members = [prompt for prompt in prompts if prompt.slice_index == index]
-            result = decode_prompts(model, cache.get(model, scene.view[index]), members, policy)
+            result = decode_prompts(model, cache.get(model, scene.view[index]), members, policy=policy)
             mask[index] = merge_masks(result.logits, result.masks, [prompt.label for prompt in members])
         return mask
 

@@ -20,7 +20,7 @@ from autoweak.prompts.box import tight_box
 from autoweak.prompts.components import keep_components
 from autoweak.prompts.points import Location, negative_points
 from autoweak.prompts.prompt import BoolArray
-from autoweak.weak_labels.generate import decode_prompts
+from autoweak.weak_labels.decode import decode_prompts
 from autoweak.weak_labels.merge import merge_masks
 
 # One component, the likeliest; box first, then points with the first pass's logits; nothing widened or filled.
@@ -98,7 +98,7 @@ def refined(bench: Bench, view: Array, coarse_map: Array) -> Array:
         prompts = s3_prompts(maps, labels=bench.labels, slice_index=index, seed=bench.context.seed)
         if not prompts:
             continue
-        result = decode_prompts(model, cache.get(model, view[index]), prompts, S3_POLICY)
+        result = decode_prompts(model, cache.get(model, view[index]), prompts, policy=S3_POLICY)
         iou = np.clip(result.predicted_iou, 0, 1)
         bench.estimates.extend(float(value) for value in 2 * iou / (1 + iou))
         prompted = [prompt.label for prompt in prompts]
