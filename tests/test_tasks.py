@@ -83,7 +83,7 @@ def test_defaults_and_derived_values(write) -> None:
     assert task.label_names == ("cyst", "wall")
     assert task.num_labels == 2
     assert task.plane is Plane.AXIAL
-    assert task.policy == "default"
+    assert task.policy == "auto"
     assert task.policy_options == {}
     assert task.promptable == "small"
     assert (task.coarse.folds, task.coarse.batch_size) == (3, 8)
@@ -92,7 +92,7 @@ def test_defaults_and_derived_values(write) -> None:
 
 def test_the_hash_follows_the_meaning_not_the_writing(write) -> None:
     first = load_task(write(VALID)).sha256
-    assert load_task(write("# a comment\n" + VALID + "policy: default\n")).sha256 == first
+    assert load_task(write("# a comment\n" + VALID + "policy: auto\n")).sha256 == first
     assert load_task(write(VALID.replace("size: 64", "size: 80"))).sha256 != first
     assert re.fullmatch(r"[0-9a-f]{64}", first)
 

@@ -123,7 +123,7 @@ class Task(_Part):
     mirror: tuple[Mirror, ...] = ()
     rotation: Annotated[Number, Field(ge=0, le=180)] = 15.0
     components: Annotated[StrictInt, Field(ge=1, le=1000)] = 1
-    policy: StrictStr = "default"
+    policy: StrictStr = "auto"
     policy_options: dict[StrictStr, Any] = {}
     promptable: StrictStr = "small"
     segments: dict[StrictStr, Segment] = {}

@@ -1,4 +1,4 @@
-"""A tiny task, tiny studies and a promptable model that fills the ellipse in the box: the loop in seconds."""
+"""A tiny task, tiny studies and a promptable model of ellipses and discs: the loop in seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZE = 48
 
 
 class EllipseModel:
-    """Answers each box with the ellipse inscribed in it; counts what it encodes."""
+    """Answers each box with the ellipse inscribed in it, and each point with a disc; counts what it encodes."""
 
     name = "ellipse"
     sha256 = "e" * 64
@@ -31,6 +31,8 @@ class EllipseModel:
     def decode(self, embedding: Any, *, boxes: Any = None, points: Any = None, masks: Any = None) -> Any:
         height, width = embedding
         rows, columns = np.mgrid[:height, :width]
+        if boxes is None:  # a disc around the positive point
+            boxes = [(x - 8, y - 8, x + 8, y + 8) for prompt in points for x, y, is_positive in prompt if is_positive]
         logits = np.stack([_ellipse(rows, columns, box) for box in boxes]).astype(np.float32)
         iou = np.full(len(logits), 0.9, dtype=np.float32)
         return SimpleNamespace(logits=logits, masks=logits > 0, predicted_iou=iou, low_res_logits=logits)

@@ -111,6 +111,7 @@ def weak_source(context: Context) -> Source:
         WorkspaceError: there is no coarse model.
         CheckpointError: weights are missing or damaged.
     """
+    from autoweak.loop.choosing import policy_in_use
     from autoweak.loop.coarse import load_model
     from autoweak.loop.retrain import newest_coarse
     from autoweak.networks.medsam_from_coarse import MedsamFromCoarse
@@ -120,7 +121,7 @@ def weak_source(context: Context) -> Source:
     promptable, _ = context.load_promptable()
     options: dict[str, Any] = {
         "promptable": promptable.name,
-        "policy": context.policy.to_dict(),
+        "policy": policy_in_use(context, coarse=model, promptable=promptable).to_dict(),
         "seed": context.seed,
         "precision": promptable.precision.value,
     }

@@ -197,6 +197,7 @@ def _bench(plan: Plan, cell: Cell, progress: Progress) -> Bench:
         task=plan.task,
         workspace=plan.workspace,
         policy=base.policy,
+        chooses=base.chooses,
         seed=cell.seed,
         progress=progress,
         problems=base.problems,

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 # 4 GB hold about 28,000 slices of the small model, or 1,000 of MedSAM.
 EMBEDDING_CACHE_BYTES = 4 * 1024**3
 
+AUTO = "auto"
+"""The name of no policy: the one that does best on held-out gold is taken."""
+
+_BEGINNING = "fused"
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -34,13 +39,17 @@ class Problem:
 
 @dataclass
 class Context:
-    """One run over one studies folder. Problems and notes are collected, not raised, so the run goes on."""
+    """One run over one studies folder. Problems and notes are collected, not raised, so the run goes on.
+
+    Where `chooses` is set, `policy` is where the choice on held-out gold begins; else it is the policy.
+    """
 
     studies: StudiesFolder
     task: Task
     workspace: Workspace
     policy: PromptPolicy
     seed: int = 0
+    chooses: bool = False
     promptable: str | None = None
     checkpoint: Path | None = None
     device: str = "auto"
@@ -80,6 +89,7 @@ class Context:
             workspace=workspace,
             policy=policy,
             seed=seed,
+            chooses=chooses(task, policy_name),
             promptable=promptable,
             checkpoint=checkpoint,
             device=device,
@@ -136,8 +146,15 @@ class Context:
             self.problems.append(problem)
 
 
+def chooses(task: Task, name: str | None = None) -> bool:
+    """Whether the policy of that name, or the task's own, is to be chosen on held-out gold."""
+    return (name or task.policy) == AUTO
+
+
 def policy_of(task: Task, name: str | None = None) -> PromptPolicy:
     """The prompt policy of that name, or the task's own; published policies are taken exactly as published.
+
+    For `auto` it is the policy that the choice begins from.
 
     Raises:
         PromptError: when there is no such policy, or the task's options do not fit it.
@@ -148,6 +165,7 @@ def policy_of(task: Task, name: str | None = None) -> PromptPolicy:
     if name.endswith("_published"):
         return get_policy(name)
     options = task.policy_options if name == task.policy else {}
+    name = _BEGINNING if name == AUTO else name
     return get_policy(name, **{"components": task.components, **options})
 
 

@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from autoweak.atomic import remove_partials, write_json, write_with
 from autoweak.errors import AutoweakError, LabelError
+from autoweak.loop.choosing import choose_policy, policy_in_use
 from autoweak.loop.coarse import load_model
 from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold
@@ -35,11 +36,13 @@ from autoweak.weak_labels import (
     save_weak_label,
     was_edited,
 )
+from autoweak.weak_labels.choose import Choice
 from autoweak.weak_labels.scores import dice
 from autoweak.workspace import ModelVersion
 
 if TYPE_CHECKING:
     from autoweak.promptable import EmbeddingCache, Promptable
+    from autoweak.prompts import PromptPolicy
     from autoweak.training import TrainedModel
 
 
@@ -52,12 +55,14 @@ class Calibration:
         expected: quality of each class of each gold image that got a mask, 0 to 1.
         measured: its Dice, 0 to 1.
         dice: gold image id to the mean Dice over the labels, images in which nothing was found included.
+        choice: how the policy was chosen; None where it was given.
     """
 
     quality: QualityModel
     expected: tuple[float, ...]
     measured: tuple[float, ...]
     dice: Mapping[str, float]
+    choice: Choice | None = None
 
 
 @dataclass(frozen=True)
@@ -69,13 +74,28 @@ class Labeller:
     coarse: TrainedModel
     promptable: Promptable
     cache: EmbeddingCache
+    policy: PromptPolicy
     quality: QualityModel = field(default_factory=QualityModel)
 
     @classmethod
     def load(cls, context: Context, version: ModelVersion) -> Labeller:
-        """Load both models of a context."""
+        """Load both models of a context, with the policy that was chosen for them, if one was."""
         promptable, cache = context.load_promptable()
-        return cls(context, version, load_model(version), promptable, cache)
+        return cls.of(context, version, load_model(version), promptable, cache)
+
+    @classmethod
+    def of(
+        cls,
+        context: Context,
+        version: ModelVersion,
+        coarse: TrainedModel,
+        promptable: Promptable,
+        cache: EmbeddingCache,
+        quality: QualityModel | None = None,
+    ) -> Labeller:
+        """As `load`, with models that are loaded already."""
+        policy = policy_in_use(context, coarse=coarse, promptable=promptable)
+        return cls(context, version, coarse, promptable, cache, policy, quality or QualityModel())
 
     def generate(self, view: npt.NDArray[Any], coarse_map: npt.NDArray[Any]) -> WeakLabel:
         """The weak label of an 8-bit view (S, H, W, C) and its coarse map (S, K, H, W)."""
@@ -84,7 +104,7 @@ class Labeller:
             coarse_map,
             model=self.promptable,
             cache=self.cache,
-            policy=self.context.policy,
+            policy=self.policy,
             labels=tuple(self.context.task.labels.values()),
             seed=self.context.seed,
             quality_model=self.quality,
@@ -109,7 +129,7 @@ class Labeller:
                 contract=self.promptable.contract.name,
                 precision=self.promptable.precision.value,
             ),
-            policy=self.context.policy,
+            policy=self.policy,
             seed=self.context.seed,
             quality_model=self.quality,
         )
@@ -120,7 +140,7 @@ class Labeller:
             "task": self.context.task.sha256,
             "coarse": self.coarse.sha256,
             "promptable": self.promptable.identity(),
-            "policy": self.context.policy.to_dict(),
+            "policy": self.policy.to_dict(),
             "seed": self.context.seed,
             "quality": self.quality.to_dict(),
         }
@@ -142,8 +162,14 @@ class Labelled:
 
 
 def calibrated(labeller: Labeller, gold: Sequence[Gold]) -> tuple[Labeller, Calibration]:
-    """Fit the quality on gold images, each labelled with the coarse members that never saw it."""
+    """Choose the policy, if it is to be chosen, and fit the quality: on gold images and members that never saw them."""
     context = labeller.context
+    choice = None
+    if context.chooses:
+        choice = choose_policy(
+            context, gold, coarse=labeller.coarse, promptable=labeller.promptable, cache=labeller.cache
+        )
+        labeller = replace(labeller, policy=choice.policy)
     context.progress.stage("Calibrating quality on gold")
     pairs = []
     for item in each(gold, context.progress):
@@ -165,6 +191,7 @@ def calibrated(labeller: Labeller, gold: Sequence[Gold]) -> tuple[Labeller, Cali
             item.study.image_id: float(np.mean([dice(weak.mask == value, mask == value) for value in values]))
             for item, (weak, mask) in zip(gold, pairs, strict=True)
         },
+        choice=choice,
     )
     return replace(labeller, quality=quality), calibration
 

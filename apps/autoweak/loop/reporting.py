@@ -22,11 +22,13 @@ from autoweak.loop.coarse import load_model
 from autoweak.loop.context import Context
 from autoweak.loop.evaluate import GOLD_ONLY, WEAK, Case, Evaluation
 from autoweak.loop.gold import Gold
+from autoweak.loop.label import Labeller
 from autoweak.loop.run import RunResult
 from autoweak.progress import each
 from autoweak.studies import read_label
 from autoweak.studies.folder import WEAK_FOLDER
 from autoweak.weak_labels import Sidecar, WeakLabel
+from autoweak.weak_labels.choose import Choice
 
 MOST_PICTURES = 60
 _GOLD_PICTURES = 8
@@ -37,18 +39,18 @@ _DISCLAIMER = "Research use only: not for diagnosis or treatment."
 def report_run(result: RunResult, summary: dict[str, Any]) -> Path:
     """Write the report of a run into the workspace and return its path."""
     context = result.context
-    name = f"run-{result.coarse.folder.name}-{context.policy.name}"
+    name = f"run-{result.coarse.folder.name}-{result.labeller.policy.name}"
     report = Report(
         title=f"{context.task.name}: weak labels",
         subtitle=f"{context.task.description} {_today()}",
         summary=(*_what_was_done(result, summary), _DISCLAIMER),
         key_figures=_run_figures(summary),
-        tables=(_models_table(summary), *_notes_table(context)),
+        tables=(_models_table(summary), *_choice_table(result.calibration.choice), *_notes_table(context)),
         plots=tuple(_run_plots(result)),
         cases=tuple(_run_cases(result)),
         problems=_problems(context),
         next_steps=_after_run(context),
-        provenance=_provenance(context, result.labeller.promptable.sha256, result.labeller.coarse.sha256),
+        provenance=_provenance(result.labeller),
         most_pictures=MOST_PICTURES,
     )
     return _write(context.workspace.reports / name, report, summary)
@@ -107,12 +109,14 @@ def _write(folder: Path, report: Report, content: dict[str, Any]) -> Path:
 
 def _what_was_done(result: RunResult, summary: dict[str, Any]) -> tuple[str, ...]:
     coarse = summary["models"]["coarse"]
-    policy, promptable = result.context.policy, result.labeller.promptable
+    policy, promptable = result.labeller.policy, result.labeller.promptable
     retrained = summary["models"]["retrained"]
     return (
         f"A coarse model was trained on {summary['gold']} gold labels in {len(result.labeller.coarse.members)} folds; "
         f"on the gold each fold held out it reaches a Dice of {coarse['held_out_gold_dice']:.3f}.",
-        f"Its maps prompted {promptable.name} on {summary['unlabelled']} images (policy {policy.name}). The pictures "
+        f"Its maps prompted {promptable.name} on {summary['unlabelled']} images (policy {policy.name}"
+        + (f", {summary['policy_reason']}" if summary["policy_reason"] else "")
+        + "). The pictures "
         f"below show the worst of them, and the {_GOLD_PICTURES} worst of the same made of gold images.",
         *_synthetic_sentence(summary),
         "Quality, the expected Dice, is "
@@ -164,6 +168,24 @@ def _models_table(summary: dict[str, Any]) -> Table:
         header=("model", "gold labels", "weak labels", "Dice on held-out gold"),
         rows=tuple(rows),
         note="Each gold image is scored by the network that never saw it, nor a weak label made with its help.",
+    )
+
+
+def _choice_table(choice: Choice | None) -> tuple[Table, ...]:
+    """The ways of making weak labels that were tried, best first."""
+    if choice is None or not choice.trials:
+        return ()
+    rows = [
+        (trial.policy.name, f"{trial.mean:.3f}", "chosen" if trial.policy == choice.policy else "")
+        for trial in choice.trials
+    ]
+    return (
+        Table(
+            caption="Ways of making weak labels",
+            header=("policy", "Dice on held-out gold", ""),
+            rows=tuple(rows),
+            note=f"{choice.reason}. A number at the end is the coarse map's share in the weak label, in percent.",
+        ),
     )
 
 
@@ -287,14 +309,15 @@ def _after_run(context: Context) -> tuple[NextStep, ...]:
     )
 
 
-def _provenance(context: Context, promptable: str, coarse: str) -> tuple[tuple[str, str], ...]:
+def _provenance(labeller: Labeller) -> tuple[tuple[str, str], ...]:
+    context = labeller.context
     return (
         ("autoweak", autoweak.__version__),
         ("Python", platform.python_version()),
         ("task", context.task.sha256),
-        ("coarse model", coarse),
-        ("promptable model", promptable),
-        ("policy", ", ".join(f"{key} {value}" for key, value in context.policy.to_dict().items())),
+        ("coarse model", labeller.coarse.sha256),
+        ("promptable model", labeller.promptable.sha256),
+        ("policy", ", ".join(f"{key} {value}" for key, value in labeller.policy.to_dict().items())),
         ("seed", str(context.seed)),
     )
 

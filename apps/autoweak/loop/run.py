@@ -70,7 +70,8 @@ def summarise(result: RunResult) -> dict[str, Any]:
             "weak_labels": count_verdicts(result.labelled.synthetic),
         },
         "mean_quality": sum(qualities) / len(qualities) if qualities else None,
-        "policy": result.context.policy.to_dict(),
+        "policy": result.labeller.policy.to_dict(),
+        "policy_reason": None if result.calibration.choice is None else result.calibration.choice.reason,
         "promptable": {"name": result.labeller.promptable.name, "sha256": result.labeller.promptable.sha256},
         "models": {
             "coarse": {"version": result.coarse.name, "held_out_gold_dice": record(result.coarse)["mean_cv_dice"]},

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoweak.errors import AutoweakError
-from autoweak.loop.context import policy_of
+from autoweak.loop.choosing import CHOICE_FILE
+from autoweak.loop.context import chooses, policy_of
 from autoweak.progress import NoProgress, Progress
 from autoweak.server.errors import BadRequestError, NotReadyError
 from autoweak.server.memory import ImageMemory, LiveContext, Viewed
@@ -45,6 +46,7 @@ class Live:
         self.workspace = Workspace.of_studies(root)
         self.task = _task(settings, self.workspace)
         self.policy = policy_of(self.task, settings.policy)
+        self.chooses = chooses(self.task, settings.policy)
         self.workspace.check_task(self.task.name)
         self.memory = ImageMemory()
         # Told of each weak label that was made, where labels are sent to a server.
@@ -67,6 +69,7 @@ class Live:
             task=self.task,
             workspace=self.workspace,
             policy=self.policy,
+            chooses=self.chooses,
             seed=self.settings.seed,
             promptable=self.settings.promptable,
             checkpoint=self.settings.checkpoint,
@@ -130,13 +133,13 @@ class Live:
         if version is None:
             raise NotReadyError(self.missing())
         quality = self._quality(version)
-        key = (version.name, quality)
+        key = (version.name, quality, _changed(self.workspace.root / CHOICE_FILE))
         with self._lock:
             if self._labeller is None or self._labeller[0] != key:
                 promptable, cache = self.promptable()
                 self._labeller = (
                     key,
-                    Labeller(self.context(studies), version, _load(version), promptable, cache, quality),
+                    Labeller.of(self.context(studies), version, _load(version), promptable, cache, quality),
                 )
             return dataclasses.replace(self._labeller[1], context=self.context(studies))
 
@@ -182,6 +185,14 @@ class Live:
             return QualityModel.from_dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, AutoweakError):
             return QualityModel()
+
+
+def _changed(path: Path) -> int:
+    """When a file was last written, in nanoseconds; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _load(version: ModelVersion) -> TrainedModel:

@@ -1,0 +1,92 @@
+"""Which way weak labels are made on these studies: tried on held-out gold once for each coarse model, and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autoweak.atomic import write_json
+from autoweak.errors import PromptError
+from autoweak.loop.context import Context
+from autoweak.prompts import PromptPolicy
+from autoweak.weak_labels.choose import Choice, Seen, Trial, choose
+from autoweak.workspace import fingerprint
+
+if TYPE_CHECKING:
+    from autoweak.loop.gold import Gold
+    from autoweak.promptable import EmbeddingCache, Promptable
+    from autoweak.training import TrainedModel
+
+CHOICE_FILE = "policy.json"
+
+
+def choose_policy(
+    context: Context,
+    gold: Sequence[Gold],
+    *,
+    coarse: TrainedModel,
+    promptable: Promptable,
+    cache: EmbeddingCache,
+) -> Choice:
+    """The way to make weak labels with these models: the one kept from before, or tried now on held-out gold."""
+    from autoweak.progress import each
+
+    known = kept_choice(context, coarse=coarse, promptable=promptable)
+    if known is not None:
+        return known
+    context.progress.stage("Choosing the prompt policy on gold")
+    seen = (
+        Seen(item.view, coarse.predict_out_of_fold(item.study.image_id, item.view), item.mask)
+        for item in each(gold, context.progress)
+    )
+    labels = tuple(context.task.labels.values())
+    choice = choose(context.policy, seen, model=promptable, cache=cache, labels=labels, seed=context.seed)
+    write_json(context.workspace.root / CHOICE_FILE, {"made_with": _key(context, coarse, promptable), **_plain(choice)})
+    return choice
+
+
+def kept_choice(context: Context, *, coarse: TrainedModel, promptable: Promptable) -> Choice | None:
+    """The choice that was made with these models, or None where there is none, or none that can be read."""
+    content = _read(context.workspace.root / CHOICE_FILE)
+    if content.get("made_with") != _key(context, coarse, promptable):
+        return None
+    try:
+        trials = tuple(
+            Trial(PromptPolicy(**trial["policy"]), tuple(float(value) for value in trial["dice"]))
+            for trial in content["trials"]
+        )
+        return Choice(PromptPolicy(**content["policy"]), str(content["reason"]), trials)
+    except (PromptError, KeyError, TypeError, ValueError):
+        return None
+
+
+def policy_in_use(context: Context, *, coarse: TrainedModel, promptable: Promptable) -> PromptPolicy:
+    """The policy that makes weak labels with these models: the chosen one, or that of the context."""
+    known = kept_choice(context, coarse=coarse, promptable=promptable) if context.chooses else None
+    return context.policy if known is None else known.policy
+
+
+def _key(context: Context, coarse: TrainedModel, promptable: Promptable) -> str:
+    return fingerprint(
+        {
+            "coarse": coarse.sha256,
+            "promptable": promptable.identity(),
+            "base": context.policy.to_dict(),
+            "seed": context.seed,
+        }
+    )
+
+
+def _plain(choice: Choice) -> dict[str, Any]:
+    trials = [{"policy": trial.policy.to_dict(), "dice": list(trial.dice)} for trial in choice.trials]
+    return {"policy": choice.policy.to_dict(), "reason": choice.reason, "trials": trials}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
