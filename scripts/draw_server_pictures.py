@@ -48,9 +48,8 @@ def weak_label(context: Context) -> bytes:
     """Image, coarse map with its prompt, weak label: what *Auto Segmentation* shows, and where it comes from."""
     labeller = Labeller.load(context, train_coarse(context, read_gold(context)))
     view = make_phantom(PhantomKind.DERMOSCOPY, seed=40, size=SIZE).image[np.newaxis]
-    coarse_map = labeller.coarse.predict(view)
-    weak = labeller.generate(view, coarse_map)
-    return draw_case(CaseLayers(view, coarse_map, weak.prompts, weak.mask), long_side=SIZE[1])
+    made = labeller.generate(view)
+    return draw_case(CaseLayers(view, made.coarse_map, made.weak.prompts, made.weak.mask), long_side=SIZE[1])
 
 
 def clicks(context: Context) -> bytes:

@@ -102,6 +102,34 @@ def test_gold_that_does_not_fit_its_scores_is_refused(dice: list[float]) -> None
         QualityModel.fit([Scores(1, 1, 1, 1)] * 2, dice)
 
 
+def test_where_all_gold_is_good_the_signs_count_alike() -> None:
+    """A couple of dozen good labels cannot say which sign tells a bad one; none may be left out by chance."""
+    rng = np.random.default_rng(5)
+    scores = [Scores(*rng.uniform(0.8, 1.0, 8).tolist()) for _ in range(25)]
+    dice = [float(0.5 + 0.5 * np.mean(one.as_tuple()[1:4]) + rng.normal(0, 0.03)) for one in scores]
+
+    model = QualityModel.fit(scores, np.clip(dice, 0, 1).tolist())
+
+    assert model.weights is not None
+    assert min(model.weights) > 0.2 * max(model.weights)
+
+
+def test_a_model_of_an_older_version_still_predicts() -> None:
+    fields = {"calibrated": True, "gold": 9, "mean": 0.5, "centre": [0.5] * 4, "weights": [0.1, 0.2, 0.3, 0.4]}
+
+    model = QualityModel.from_dict(fields)
+
+    assert model.predict(Scores(1.0, 0.5, 0.5, 0.5)) == pytest.approx(0.55)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"signs": ["as_tuple"]}, {"centre": [0.5]}, {"weights": [0.1] * 5}], ids=["name", "centre", "weights"]
+)
+def test_signs_that_there_are_not_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(LabelError, match="fit it again"):
+        QualityModel.from_dict(fields)
+
+
 def test_classes_of_one_image_are_left_out_together() -> None:
     """Two classes that share their image's Dice: with the other class to learn from, the error would be flattered."""
     rng = np.random.default_rng(3)

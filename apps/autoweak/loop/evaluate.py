@@ -181,13 +181,13 @@ def _case(context: Context, arms: _Arms, study: Study, *, seen: Mapping[str, str
         context.report_problem(study.image_id, error)
         return None
     values = tuple(context.task.labels.values())
-    coarse_map = arms.map_of(arms.labeller.coarse, study, view)
-    weak = arms.labeller.generate(view, coarse_map)
-    masks = {GOLD_ONLY: mask_of(coarse_map, context.task), WEAK: weak.mask}
+    member = arms.labeller.coarse.member_without(study.image_id) if arms.out_of_fold else None
+    made = arms.labeller.generate(view, member=member)
+    masks = {GOLD_ONLY: mask_of(made.coarse_map, context.task), WEAK: made.weak.mask}
     if arms.retrained is not None:
         masks[GOLD_AND_WEAK] = mask_of(arms.map_of(arms.retrained[1], study, view), context.task)
     scores = {arm: score_image(mask, truth, labels=values, image_id=study.image_id) for arm, mask in masks.items()}
-    return Case(study, scores, weak, view, coarse_map, truth)
+    return Case(study, scores, made.weak, view, made.coarse_map, truth)
 
 
 def _with_truth(images: Path, labels: Path) -> tuple[Study, ...]:

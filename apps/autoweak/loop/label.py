@@ -66,6 +66,14 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Made:
+    """A weak label, and the coarse map (S, K, H, W) that it was made of."""
+
+    weak: WeakLabel
+    coarse_map: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Labeller:
     """A coarse model, a promptable model and a policy, ready to make weak labels."""
 
@@ -97,9 +105,15 @@ class Labeller:
         policy = policy_in_use(context, coarse=coarse, promptable=promptable)
         return cls(context, version, coarse, promptable, cache, policy, quality or QualityModel())
 
-    def generate(self, view: npt.NDArray[Any], coarse_map: npt.NDArray[Any]) -> WeakLabel:
-        """The weak label of an 8-bit view (S, H, W, C) and its coarse map (S, K, H, W)."""
-        return generate(
+    def generate(self, view: npt.NDArray[Any], *, member: int | None = None) -> Made:
+        """The weak label of an 8-bit view (S, H, W, C).
+
+        Args:
+            view: of the image.
+            member: the coarse map is that of this member alone; None takes all members.
+        """
+        coarse_map = self.coarse.predict(view) if member is None else self.coarse.predict_member(member, view)
+        weak = generate(
             view,
             coarse_map,
             model=self.promptable,
@@ -107,8 +121,10 @@ class Labeller:
             policy=self.policy,
             labels=tuple(self.context.task.labels.values()),
             seed=self.context.seed,
+            symmetry=self.coarse.symmetry(view, coarse_map, member=member),
             quality_model=self.quality,
         )
+        return Made(weak, coarse_map)
 
     def inputs_of(self, image: StudyImage) -> Inputs:
         """All that the weak label of `image` is made of."""
@@ -173,8 +189,8 @@ def calibrated(labeller: Labeller, gold: Sequence[Gold]) -> tuple[Labeller, Cali
     context.progress.stage("Calibrating quality on gold")
     pairs = []
     for item in each(gold, context.progress):
-        coarse_map = labeller.coarse.predict_out_of_fold(item.study.image_id, item.view)
-        pairs.append((labeller.generate(item.view, coarse_map), item.mask))
+        made = labeller.generate(item.view, member=labeller.coarse.member_without(item.study.image_id))
+        pairs.append((made.weak, item.mask))
     quality = calibrate(pairs)
     scored = [
         (quality.predict(one.scores), dice(weak.mask == one.label, mask == one.label))
@@ -255,9 +271,9 @@ def _label_one(labeller: Labeller, study: Study, folder: Path) -> tuple[Sidecar,
     inputs = labeller.inputs_of(image)
     if previous is not None and is_current(previous, inputs=inputs, mask_path=mask_path):
         return previous, True
-    coarse_map = labeller.coarse.predict(view)
-    _keep_map(labeller, study.image_id, coarse_map)
-    weak = labeller.generate(view, coarse_map)
+    made = labeller.generate(view)
+    _keep_map(labeller, study.image_id, made.coarse_map)
+    weak = made.weak
     sidecar = save_weak_label(
         weak,
         inputs=inputs,

@@ -241,11 +241,13 @@ def _run_cases(result: RunResult) -> Iterator[PictureCase]:
 
 
 def _gold_case(result: RunResult, item: Gold) -> PictureCase:
-    coarse_map = result.labeller.coarse.predict_out_of_fold(item.study.image_id, item.view)
-    weak = result.labeller.generate(item.view, coarse_map)
-    layers = CaseLayers(item.view, coarse_map, weak.prompts, weak.mask, item.mask)
+    member = result.labeller.coarse.member_without(item.study.image_id)
+    made = result.labeller.generate(item.view, member=member)
+    layers = CaseLayers(item.view, made.coarse_map, made.weak.prompts, made.weak.mask, item.mask)
     dice = result.calibration.dice[item.study.image_id]
-    return _case(item.study.image_id, layers, weak, caption="gold image, labelled as if it had no label", dice=dice)
+    return _case(
+        item.study.image_id, layers, made.weak, caption="gold image, labelled as if it had no label", dice=dice
+    )
 
 
 def _weak_case(result: RunResult, sidecar: Sidecar) -> PictureCase | None:

@@ -119,7 +119,7 @@ def _samples(
         path = folder / f"fold{member}" / f"{study.image_id}.npz"
         stored = _load(path, shape=view.shape[:3])
         if stored is None:
-            weak = labeller.generate(view, labeller.coarse.predict_member(member, view))
+            weak = labeller.generate(view, member=member).weak
             usable = weak.status is Status.LABELLED and weak.verdict is not Verdict.REJECT
             stored = weak.mask, float(weak.quality or 0.0) if usable else 0.0
             _save(path, *stored)

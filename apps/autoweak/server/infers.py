@@ -111,7 +111,7 @@ class MedsamFromCoarse(LiveInfer):
     def _elsewhere(self, view: npt.NDArray[Any]) -> Made:
         """Of an image that is not in the studies: made, and not kept."""
         labeller = self.live.labeller(self.datastore.studies())
-        weak = labeller.generate(view, labeller.coarse.predict(view))
+        weak = labeller.generate(view).weak
         verdict = None if weak.verdict is None else weak.verdict.value
         return weak.mask, {"quality": weak.quality, "verdict": verdict, "status": weak.status.value, "note": weak.note}
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import autoweak
 from autoweak.errors import CheckpointError, ImageError, StudiesError
 from autoweak.networks.definition import network_from
-from autoweak.training.predict import predict_probabilities
+from autoweak.training.predict import predict_probabilities, symmetry_of
 from autoweak.training.stored_model import read_card, read_weights, write_model
 
 if TYPE_CHECKING:
@@ -152,9 +152,33 @@ class TrainedModel:
         Raises:
             StudiesError: the image was not among this model's gold.
         """
+        return self.predict_member(self.member_without(image_id), view)
+
+    def symmetry(
+        self, view: NDArray[np.uint8], probabilities: NDArray[np.float32], *, member: int | None = None
+    ) -> tuple[float, ...]:
+        """How far a coarse map is that of the image without its mirror images, see `symmetry_of`.
+
+        Args:
+            view: of the image; `probabilities`: its map by `predict`, or by `predict_member` of `member`.
+
+        Returns:
+            one Dice a label; empty where there are no mirror images.
+        """
+        if not self.card.mirror:
+            return ()
+        members = self.members if member is None else (self.members[member],)
+        return symmetry_of(probabilities, members, view, size=self.card.size)
+
+    def member_without(self, image_id: str) -> int:
+        """The number of the member that never saw a gold image.
+
+        Raises:
+            StudiesError: the image was not among this model's gold.
+        """
         for number, fold in enumerate(self.card.folds):
             if image_id in fold:
-                return self.predict_member(number, view)
+                return number
         msg = f"The image {image_id!r} was not among this model's gold labels; use predict for it, or train again."
         raise StudiesError(msg)
 

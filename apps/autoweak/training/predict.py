@@ -10,9 +10,27 @@ from numpy.typing import NDArray
 from torch import nn
 
 from autoweak.networks.ensemble import Ensemble
+from autoweak.training.dice import dice
 from autoweak.training.resize import to_input
 
 _SLICES = 16  # at a time, as the ensemble does, so that memory stays bounded here too
+
+
+@torch.no_grad()
+def symmetry_of(
+    probabilities: NDArray[np.float32], networks: Sequence[nn.Module], view: NDArray[np.uint8], *, size: int
+) -> tuple[float, ...]:
+    """How far a map stays the same without the mirror images that it is a mean over: a sign of how sure it is.
+
+    Args:
+        probabilities: (S, K, H, W), of `networks` for `view` with mirror images.
+        networks, view, size: as of `predict_probabilities`.
+
+    Returns:
+        for each of the K labels the Dice of both at 0.5; 1 where both are empty.
+    """
+    plain = predict_probabilities(networks, view, size=size)
+    return tuple(dice(plain[:, k] > 0.5, probabilities[:, k] > 0.5) for k in range(plain.shape[1]))
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from autoweak.prompts import Prompt, PromptPolicy, make_prompts
 from autoweak.weak_labels.decode import Decoding, PromptableModel, decode_prompts
 from autoweak.weak_labels.merge import merge_masks
 from autoweak.weak_labels.quality import QualityModel
-from autoweak.weak_labels.scores import Decoded, FloatArray, LabelScores, score_class, stability
+from autoweak.weak_labels.scores import Decoded, FloatArray, LabelScores, Scores, score_class, stability
 from autoweak.weak_labels.verdict import Status, Verdict, VerdictRule
 
 ByteArray = npt.NDArray[np.uint8]
@@ -63,6 +63,7 @@ def generate(
     policy: PromptPolicy,
     labels: Sequence[int],
     seed: int,
+    symmetry: Sequence[float] = (),
     quality_model: QualityModel | None = None,
     rule: VerdictRule | None = None,
 ) -> WeakLabel:
@@ -78,6 +79,8 @@ def generate(
         policy: how the coarse map becomes prompts.
         labels: the K label values, in the order of the map's classes.
         seed: 0 or more; the same inputs and seed give the same label.
+        symmetry: how far each label's coarse map is that of the image without its mirror images, 0 to 1, see
+            `Scores`; empty where nobody has looked.
         quality_model: None judges without calibration.
         rule: from quality to verdict; None takes the defaults.
 
@@ -91,26 +94,41 @@ def generate(
             f"and a map of shape {coarse_map.shape}: predict the map of this image again."
         )
     prompts = make_prompts(coarse_map, policy=policy, labels=labels, seed=seed)
-    mask = np.zeros(view.shape[:3], dtype=np.uint8)
+    mask, own = np.zeros(view.shape[:3], dtype=np.uint8), np.zeros(view.shape[:3], dtype=np.uint8)
     decoded: list[Decoded] = []
     for index, of_slice in groupby(prompts, key=lambda prompt: prompt.slice_index):
         members = tuple(of_slice)
         maps = dict(zip(labels, coarse_map[index], strict=True))
         result = decode_prompts(model, cache.get(model, view[index]), members, policy=policy, maps=maps)
-        mask[index] = merge_masks(result.logits, result.masks, [prompt.label for prompt in members])
+        prompted = [prompt.label for prompt in members]
+        mask[index] = merge_masks(result.logits, result.masks, prompted)
+        own[index] = merge_masks(result.own, result.own > 0, prompted)
         decoded.extend(_parts(result, members))
     if not mask.any():
         return _nothing(mask, prompts, coarse_map, policy)
-    return _judged(mask, prompts, decoded, coarse_map, labels, quality_model or QualityModel(), rule or VerdictRule())
+    signs = {
+        label: score_class(
+            mask == label,
+            coarse_map[:, channel],
+            [part for part in decoded if part.label == label],
+            own=own == label,
+            view=view,
+            symmetry=symmetry[channel] if len(symmetry) else 1.0,
+        )
+        for channel, label in enumerate(labels)
+        if any(prompt.label == label for prompt in prompts)
+    }
+    return _judged(mask, prompts, signs, quality_model or QualityModel(), rule or VerdictRule())
 
 
 def _parts(result: Decoding, prompts: Sequence[Prompt]) -> list[Decoded]:
     return [
         Decoded(
             label=prompt.label,
-            area=int(result.masks[index].sum()),
+            area=int((result.own[index] > 0).sum()),
             predicted_iou=float(result.predicted_iou[index]),
             stability=stability(result.own[index]),
+            steadiness=float(result.steadiness[index]),
         )
         for index, prompt in enumerate(prompts)
     ]
@@ -119,20 +137,14 @@ def _parts(result: Decoding, prompts: Sequence[Prompt]) -> list[Decoded]:
 def _judged(
     mask: ByteArray,
     prompts: tuple[Prompt, ...],
-    decoded: Sequence[Decoded],
-    coarse_map: FloatArray,
-    labels: Sequence[int],
+    signs: Mapping[int, Scores | None],
     quality_model: QualityModel,
     rule: VerdictRule,
 ) -> WeakLabel:
-    prompted = {prompt.label for prompt in prompts}
-    scores: list[LabelScores] = []
-    for channel, label in enumerate(labels):
-        if label in prompted:
-            parts = [part for part in decoded if part.label == label]
-            signs = score_class(mask == label, coarse_map[:, channel], parts)
-            quality = quality_model.predict(signs) if signs else 0.0
-            scores.append(LabelScores(label, int((mask == label).sum()), signs, quality))
+    scores = [
+        LabelScores(label, int((mask == label).sum()), of_label, quality_model.predict(of_label) if of_label else 0.0)
+        for label, of_label in signs.items()
+    ]
     qualities = [one.quality for one in scores]
     verdict = rule.judge(
         qualities,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from autoweak.errors import LabelError
 from autoweak.weak_labels.scores import Scores, Unit
@@ -19,24 +20,33 @@ Floats = npt.NDArray[np.float64]
 FEWEST_GOLD = 8
 """Fewer gold labels than this cannot tell a sign of quality from chance; nothing is fitted then."""
 
-# From hardly any shrinkage to so much that only the mean is left (in units of standardised scores).
-_STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 1e6)
-_FEATURES = ("predicted_iou", "stability", "agreement", "confidence")
+SIGNS = ("stability", "agreement", "confidence", "sharpness", "symmetry", "contrast")
+"""The scores that are fitted. The other two, of the promptable model's own, said nothing beyond these."""
+
+# From little shrinkage to so much that only the mean is left (in units of standardised scores).
+_STRENGTHS = (10.0, 30.0, 100.0, 300.0, 1000.0, 1e9)
+# How much weaker the signs' common weight is shrunk than their differences.
+_COMMON = 0.02
+# Errors this near to the least one, as a share of it, are as good; then more shrinkage is the safer choice.
+_TIE = 0.01
+_LEAST_SPREAD = 0.02  # of a sign on gold; below, all gold labels are alike in it
 
 
 class QualityModel(BaseModel):
-    """Expected Dice from scores: a ridge regression whose weights are never negative, shrunk to the mean.
+    """Expected Dice from scores: a ridge regression whose weights are never negative, shrunk towards each other.
 
-    Better scores never lower the quality, and where the scores say nothing about the gold labels'
-    Dice, every weak label gets the gold labels' mean. How strongly to shrink is chosen by leaving out
-    one gold image at a time. With fewer than `FEWEST_GOLD` it is not calibrated: the quality then is the
-    plain mean of predicted IoU, stability and agreement, and no verdict says accept.
+    A couple of dozen gold labels cannot tell which of the signs counts most, least of all where they are nearly all
+    good; so the signs count alike unless the gold labels say otherwise. Better scores never lower the quality, and
+    where the scores say nothing about the gold labels' Dice, every weak label gets the gold labels' mean. How strongly
+    to shrink is chosen by leaving out one gold image at a time. With fewer than `FEWEST_GOLD` it is not calibrated: the
+    quality then is the plain mean of predicted IoU, stability and agreement, and no verdict says accept.
 
     Attributes:
         calibrated: whether gold labels stand behind the numbers.
         gold: number of (gold image, class) pairs fitted.
         mean: mean Dice of those pairs.
         centre, weights: quality = mean + sum(weights * (scores - centre)), cut to 0 to 1.
+        signs: names of the scores that centre and weights belong to.
         strength: the chosen shrinkage.
         error: mean absolute error on left-out gold labels.
         mean_error: the same for a model that always says the mean of the others; what `error` must beat.
@@ -49,11 +59,22 @@ class QualityModel(BaseModel):
     calibrated: bool = False
     gold: int = Field(default=0, ge=0)
     mean: Unit | None = None
-    centre: tuple[Unit, Unit, Unit, Unit] | None = None
-    weights: tuple[float, float, float, float] | None = None
+    centre: tuple[Unit, ...] | None = None
+    weights: tuple[float, ...] | None = None
+    # Models of older versions do not say theirs.
+    signs: tuple[str, ...] = ("predicted_iou", "stability", "agreement", "confidence")
     strength: float | None = None
     error: float | None = None
     mean_error: float | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> QualityModel:
+        known = {field.name for field in dataclasses.fields(Scores)}
+        if not set(self.signs) <= known:
+            raise ValueError(f"signs must be among {', '.join(sorted(known))}")
+        if any(values is not None and len(values) != len(self.signs) for values in (self.centre, self.weights)):
+            raise ValueError("centre and weights must have one number for each of the signs")
+        return self
 
     @classmethod
     def fit(
@@ -80,15 +101,16 @@ class QualityModel(BaseModel):
             )
         if len(np.unique(groups)) < FEWEST_GOLD:
             return cls(gold=len(target))
-        features = np.array([one.as_tuple() for one in scores], dtype=np.float64)
-        strength = min(_STRENGTHS, key=lambda one: _left_out_error(features, target, groups, one, squared=True))
+        features = np.array([_signs(one, SIGNS) for one in scores], dtype=np.float64)
+        strength = _best_strength(features, target, groups)
         centre, weights = _ridge(features, target, strength)
         return cls(
             calibrated=True,
             gold=len(target),
             mean=float(target.mean()),
-            centre=_four(centre),
-            weights=_four(weights),
+            centre=tuple(map(float, centre)),
+            weights=tuple(map(float, weights)),
+            signs=SIGNS,
             strength=strength,
             error=_left_out_error(features, target, groups, strength),
             mean_error=_left_out_error(features, target, groups, _STRENGTHS[-1]),
@@ -98,7 +120,7 @@ class QualityModel(BaseModel):
         """The expected Dice, 0 to 1; without calibration the mean of predicted IoU, stability and agreement."""
         if not self.calibrated or self.mean is None or self.centre is None or self.weights is None:
             return (scores.predicted_iou + scores.stability + scores.agreement) / 3
-        differences = zip(self.weights, scores.as_tuple(), self.centre, strict=True)
+        differences = zip(self.weights, _signs(scores, self.signs), self.centre, strict=True)
         return min(1.0, max(0.0, self.mean + sum(weight * (one - middle) for weight, one, middle in differences)))
 
     @property
@@ -124,15 +146,30 @@ class QualityModel(BaseModel):
             raise LabelError(f"The quality model cannot be read ({_first(error)}): fit it again.") from error
 
 
+def _signs(scores: Scores, names: Sequence[str]) -> tuple[float, ...]:
+    return tuple(float(getattr(scores, name)) for name in names)
+
+
+def _best_strength(features: Floats, target: Floats, groups: npt.NDArray[np.integer[Any]]) -> float:
+    errors = {one: _left_out_error(features, target, groups, one, squared=True) for one in _STRENGTHS}
+    least = min(errors.values())
+    return max(one for one, error in errors.items() if error <= least * (1 + _TIE))
+
+
 def _ridge(features: Floats, target: Floats, strength: float) -> tuple[Floats, Floats]:
-    """Centre and weights, in the scores' own units, of a ridge regression without negative weights."""
+    """Centre and weights, in the scores' own units, of a ridge regression without negative weights.
+
+    What is shrunk is how far the weights (of standardised scores) are from their mean, and a little that mean itself.
+    """
     from scipy.optimize import nnls  # slow to import, and needed by fitting alone
 
+    count = features.shape[1]
     centre = features.mean(axis=0)
-    spread = np.maximum(features.std(axis=0), 1e-3)
-    standard = (features - centre) / spread
-    rows = np.vstack([standard, np.sqrt(strength) * np.eye(features.shape[1])])
-    solution, _ = nnls(rows, np.concatenate([target - target.mean(), np.zeros(features.shape[1])]))
+    spread = np.maximum(features.std(axis=0), _LEAST_SPREAD)
+    apart = np.sqrt(strength) * (np.eye(count) - 1 / count)
+    common = np.full((1, count), np.sqrt(strength * _COMMON / count))
+    rows = np.vstack([(features - centre) / spread, apart, common])
+    solution, _ = nnls(rows, np.concatenate([target - target.mean(), np.zeros(count + 1)]))
     return centre, solution / spread
 
 
@@ -147,11 +184,6 @@ def _left_out_error(
         expected = target[~left_out].mean() + (features[left_out] - centre) @ weights
         errors[left_out] = np.abs(np.clip(expected, 0.0, 1.0) - target[left_out])
     return float(np.mean(np.square(errors) if squared else errors))
-
-
-def _four(values: Floats) -> tuple[float, float, float, float]:
-    first, second, third, fourth = (float(value) for value in values)
-    return first, second, third, fourth
 
 
 def _first(error: Exception) -> str:

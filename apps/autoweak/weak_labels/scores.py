@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Annotated, Any
@@ -16,6 +17,10 @@ Unit = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 # SAM's own offset around a logit of 0 (its automatic mask generator's `stability_score_offset`).
 _STABILITY_OFFSET = 1.0
+# Pixels around a mask that its sharpness is judged by too; and how wide, in square roots of the mask's area, the ring
+# is that its grey is compared with.
+_NEAR = 3
+_RING, _NEAREST_RING = 0.15, 2
 
 
 @dataclass(frozen=True)
@@ -27,17 +32,29 @@ class Scores:
         stability: IoU of the mask at a logit of +1 and of -1.
         agreement: Dice of the mask with the coarse map at 0.5; 0 where the coarse map stays below.
         confidence: mean probability of the coarse map in the mask.
+        sharpness: how far, in the mask and close around it, the coarse map's probabilities p are from undecided: mean
+            of |2 p - 1|.
+        steadiness: mean Dice of the masks of jittered boxes with their joint one; 1 without jitter.
+        symmetry: Dice of the coarse map at 0.5 with that of the image alone, without its mirror images.
+        contrast: tanh of the difference in grey between the mask and its surroundings, in standard deviations of the
+            image.
 
-    The first two are means over the prompts' masks, weighted by area, so over the slices of a volume as well.
+    Predicted IoU, stability and steadiness are means over the prompts' masks, weighted by area, so over the slices of a
+    volume as well.
     """
 
     predicted_iou: Unit
     stability: Unit
     agreement: Unit
     confidence: Unit
+    # Of labels made by versions that did not look at these, nothing bad is known.
+    sharpness: Unit = 1.0
+    steadiness: Unit = 1.0
+    symmetry: Unit = 1.0
+    contrast: Unit = 1.0
 
     def as_tuple(self) -> tuple[float, ...]:
-        """The four in the order above."""
+        """All in the order above."""
         return astuple(self)
 
 
@@ -60,12 +77,13 @@ class LabelScores:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What one prompt gave: its class, the pixels of its mask, and the first two scores."""
+    """What one prompt gave: its class, the pixels of its mask, and the scores that come from it."""
 
     label: int
     area: int
     predicted_iou: float
     stability: float
+    steadiness: float = 1.0
 
 
 def stability(logits: FloatArray) -> float:
@@ -87,26 +105,69 @@ def dice(first: BoolArray, second: BoolArray) -> float:
     return 2 * int((first & second).sum()) / total if total else 1.0
 
 
-def score_class(mask: BoolArray, probability: FloatArray, decoded: Sequence[Decoded]) -> Scores | None:
+def score_class(
+    mask: BoolArray,
+    probability: FloatArray,
+    decoded: Sequence[Decoded],
+    *,
+    own: BoolArray,
+    view: npt.NDArray[np.uint8],
+    symmetry: float = 1.0,
+) -> Scores | None:
     """The scores of one class.
 
     Args:
         mask: (S, H, W) bool, the class in the final mask.
         probability: (S, H, W), 0 to 1, the class in the coarse map.
         decoded: what the prompts of this class gave.
+        own: (S, H, W) bool, the class as the promptable model alone has it.
+        view: (S, H, W, C) uint8, the image.
+        symmetry: see `Scores`.
 
     Returns:
         None if the mask is empty.
     """
-    areas = [part.area for part in decoded]
-    if not mask.any() or sum(areas) == 0:
+    if not mask.any() or not decoded:
         return None
+    areas = [part.area for part in decoded]
+    # With a large share of the coarse map there is a mask even where the promptable model alone has none.
+    weights = areas if any(areas) else None
+
+    def mean(values: Sequence[float]) -> float:
+        return _unit(np.average(values, weights=weights))
+
     return Scores(
-        predicted_iou=_unit(np.average([part.predicted_iou for part in decoded], weights=areas)),
-        stability=_unit(np.average([part.stability for part in decoded], weights=areas)),
-        agreement=dice(mask, probability >= 0.5),
+        predicted_iou=mean([part.predicted_iou for part in decoded]),
+        stability=mean([part.stability for part in decoded]),
+        agreement=dice(own, probability >= 0.5),
         confidence=_unit(probability[mask].mean(dtype=np.float64)),
+        sharpness=_unit(np.abs(2 * probability[_widened(mask, _NEAR)] - 1).mean(dtype=np.float64)),
+        steadiness=mean([part.steadiness for part in decoded]),
+        symmetry=_unit(symmetry),
+        contrast=_contrast(mask, view),
     )
+
+
+def _contrast(mask: BoolArray, view: npt.NDArray[np.uint8]) -> float:
+    slices = mask.any(axis=(1, 2))
+    reach = max(_NEAREST_RING, round(_RING * math.sqrt(int(mask.sum()) / int(slices.sum()))))
+    ring = _widened(mask, reach) & ~mask
+    grey = view[slices].astype(np.float32).mean(axis=3)
+    inside, around = grey[mask[slices]], grey[ring[slices]]
+    spread = float(grey.std())
+    if not around.size or spread == 0:
+        return 0.0
+    return _unit(math.tanh(abs(float(inside.mean()) - float(around.mean())) / spread))
+
+
+def _widened(mask: BoolArray, reach: int) -> BoolArray:
+    """The mask (S, H, W) and all pixels within so many steps of it, slice by slice."""
+    from scipy.ndimage import binary_dilation  # slow to import
+
+    flat = np.zeros((3, 3, 3), dtype=bool)
+    flat[1] = [[0, 1, 0], [1, 1, 1], [0, 1, 0]]
+    widened: BoolArray = binary_dilation(mask, flat, iterations=reach)
+    return widened
 
 
 def _unit(value: Any) -> float:
