@@ -43,7 +43,7 @@ def train_command(arguments: argparse.Namespace, progress: BarProgress) -> Outco
     from autoweak.loop.coarse import train_coarse
     from autoweak.loop.gold import read_gold
     from autoweak.loop.label import Labeller, calibrated
-    from autoweak.loop.retrain import publish, retrain
+    from autoweak.loop.rounds import improve
 
     context = _context(arguments, progress)
     with context.workspace.lock():
@@ -51,8 +51,7 @@ def train_command(arguments: argparse.Namespace, progress: BarProgress) -> Outco
         version = train_coarse(context, gold)
         reason = "gold labels only"
         if arguments.model == "retrained":
-            labeller, _ = calibrated(Labeller.load(context, version), gold)
-            decision = publish(context, version, retrain(context, gold, labeller))
+            decision = improve(context, gold, *calibrated(Labeller.load(context, version), gold)).decision
             version, reason = decision.final, decision.reason
         elif context.workspace.published() is None:
             context.workspace.publish(version, reason=reason)
@@ -82,12 +81,12 @@ def label_command(arguments: argparse.Namespace, progress: BarProgress) -> Outco
     """Make weak labels with the newest coarse model."""
     from autoweak.loop.gold import read_gold
     from autoweak.loop.label import Labeller, calibrated, label
-    from autoweak.loop.retrain import newest_coarse
+    from autoweak.loop.retrain import labelling_version
     from autoweak.loop.run import count_verdicts
 
     context = _context(arguments, progress)
     with context.workspace.lock():
-        labeller = Labeller.load(context, newest_coarse(context))
+        labeller = Labeller.load(context, labelling_version(context))
         gold = [item for item in read_gold(context) if item.study.image_id in labeller.coarse.cv_dice]
         labeller, _ = calibrated(labeller, gold)
         labelled = label(labeller)

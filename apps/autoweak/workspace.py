@@ -225,6 +225,14 @@ class Workspace:
         content = _read_json(self.root / "models" / "final.json")
         return content if isinstance(content, dict) else None
 
+    def published_version(self) -> ModelVersion | None:
+        """The final model, if one is published and there."""
+        published = self.published()
+        for version in self.versions(ModelKind(published["kind"])) if published else ():
+            if published is not None and version.version == published["version"]:
+                return version
+        return None
+
     def choose(self, choice: ModelChoice) -> ModelVersion:
         """The newest model of the kind asked for, or the published one.
 
@@ -236,10 +244,9 @@ class Workspace:
             if versions:
                 return versions[-1]
         else:
-            published = self.published()
-            for version in self.versions(ModelKind(published["kind"])) if published else ():
-                if published is not None and version.version == published["version"]:
-                    return version
+            final = self.published_version()
+            if final is not None:
+                return final
         how = "train" if choice is ModelChoice.LEARNED else "run"
         which = " --model learned" if choice is ModelChoice.LEARNED else ""
         raise WorkspaceError(

@@ -105,7 +105,7 @@ def trained_source(workspace: Workspace, choice: ModelChoice) -> Source:
 
 
 def weak_source(context: Context) -> Source:
-    """The newest coarse model, the prompt policy and the promptable model of a context, in one network.
+    """The model that makes weak labels, the prompt policy and the promptable model of a context, in one network.
 
     Raises:
         WorkspaceError: there is no coarse model.
@@ -113,10 +113,10 @@ def weak_source(context: Context) -> Source:
     """
     from autoweak.loop.choosing import policy_in_use
     from autoweak.loop.coarse import load_model
-    from autoweak.loop.retrain import newest_coarse
+    from autoweak.loop.retrain import labelling_version
     from autoweak.networks.medsam_from_coarse import MedsamFromCoarse
 
-    version = newest_coarse(context)
+    version = labelling_version(context)
     model = load_model(version)
     promptable, _ = context.load_promptable()
     options: dict[str, Any] = {

@@ -47,6 +47,7 @@ def fit(
 ) -> ModelVersion:
     """Cross-validate on gold (with `extra` weak samples a fold, made with `coarse`), keep it as a new version."""
     from autoweak.training import cross_validate
+    from autoweak.training.recipe import RECIPE
 
     run_folder = context.workspace.run_folder(key)
     model = cross_validate(
@@ -57,6 +58,7 @@ def fit(
         seed=context.seed,
         run_folder=run_folder,
         progress=context.progress.update,
+        epochs=round(context.task.coarse.epochs * RECIPE.retrain_length) if extra else None,
     )
     version = context.workspace.new_version(kind)
     # What lies there without a record is from a run that was killed while saving.
@@ -156,6 +158,7 @@ def _record(
         "sha256": model.sha256,
         "gold": len(gold),
         "coarse": None if coarse is None else coarse.name,
+        "root": None if coarse is None else context.workspace.record(coarse).get("root") or coarse.name,
         "weak": len(weak - synthetic),
         "synthetic": len(weak & synthetic),
         "cv_dice": scores,

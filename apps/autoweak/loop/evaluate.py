@@ -16,7 +16,7 @@ from autoweak.loop.context import Context
 from autoweak.loop.gold import read_gold
 from autoweak.loop.label import Labeller, calibrated
 from autoweak.loop.masks import mask_of
-from autoweak.loop.retrain import newest_coarse
+from autoweak.loop.retrain import labels_with, newest_coarse
 from autoweak.progress import each
 from autoweak.studies import Study, list_images, read_label
 from autoweak.tables import format_table
@@ -106,6 +106,7 @@ class Evaluation:
 class _Arms:
     """The models to measure, and whether images are gold ones that each member but one has seen."""
 
+    coarse: TrainedModel
     labeller: Labeller
     retrained: tuple[ModelVersion, TrainedModel] | None
     out_of_fold: bool
@@ -137,10 +138,11 @@ def evaluate(
     if (images is None) != (labels is None):
         raise StudiesError("--images and --labels go together: give the images and the folder with their truth.")
     gold = read_gold(context)
-    labeller = Labeller.load(context, newest_coarse(context))
+    coarse = newest_coarse(context)
+    labeller = Labeller.load(context, labels_with(context.workspace, coarse))
     known = [item for item in gold if item.study.image_id in labeller.coarse.cv_dice]
     labeller, _ = calibrated(labeller, known)
-    arms = _Arms(labeller, _retrained(context, labeller.version), out_of_fold=images is None)
+    arms = _Arms(load_model(coarse), labeller, _retrained(context, coarse), out_of_fold=images is None)
     if images is None or labels is None:
         studies = tuple(item.study for item in known)
         held_out = "gold, by the networks that never saw it"
@@ -160,7 +162,7 @@ def evaluate(
         raise StudiesError(f"No image of {held_out} could be evaluated: {_reasons(context)}")
     return Evaluation(
         arms={arm: tuple(scores[arm] for scores, _, _ in cases) for arm in cases[0][0]},
-        models=_names(arms),
+        models=_names(arms, coarse),
         final=context.workspace.choose(ModelChoice.FINAL).name,
         held_out=held_out,
         qualities={image_id: quality for _, image_id, quality in cases},
@@ -183,7 +185,7 @@ def _case(context: Context, arms: _Arms, study: Study, *, seen: Mapping[str, str
     values = tuple(context.task.labels.values())
     member = arms.labeller.coarse.member_without(study.image_id) if arms.out_of_fold else None
     made = arms.labeller.generate(view, member=member)
-    masks = {GOLD_ONLY: mask_of(made.coarse_map, context.task), WEAK: made.weak.mask}
+    masks = {GOLD_ONLY: mask_of(arms.map_of(arms.coarse, study, view), context.task), WEAK: made.weak.mask}
     if arms.retrained is not None:
         masks[GOLD_AND_WEAK] = mask_of(arms.map_of(arms.retrained[1], study, view), context.task)
     scores = {arm: score_image(mask, truth, labels=values, image_id=study.image_id) for arm, mask in masks.items()}
@@ -201,16 +203,19 @@ def _with_truth(images: Path, labels: Path) -> tuple[Study, ...]:
 
 
 def _retrained(context: Context, coarse: ModelVersion) -> tuple[ModelVersion, TrainedModel] | None:
-    """The newest model that was retrained on the weak labels of `coarse`."""
-    for version in reversed(context.workspace.versions(ModelKind.RETRAINED)):
-        if context.workspace.record(version).get("coarse") == coarse.name:
-            return version, load_model(version)
-    return None
+    """The model that was retrained on weak labels that began with `coarse`: the one that does best on held-out gold."""
+    records = {
+        version: context.workspace.record(version) for version in context.workspace.versions(ModelKind.RETRAINED)
+    }
+    found = [version for version, record in records.items() if record.get("root") == coarse.name]
+    if not found:
+        return None
+    best = max(found, key=lambda version: float(records[version]["mean_cv_dice"]))
+    return best, load_model(best)
 
 
-def _names(arms: _Arms) -> dict[str, str]:
-    coarse = arms.labeller.version.name
-    names = {GOLD_ONLY: coarse, WEAK: f"{coarse} + {arms.labeller.promptable.name}"}
+def _names(arms: _Arms, coarse: ModelVersion) -> dict[str, str]:
+    names = {GOLD_ONLY: coarse.name, WEAK: f"{arms.labeller.version.name} + {arms.labeller.promptable.name}"}
     if arms.retrained is not None:
         names[GOLD_AND_WEAK] = arms.retrained[0].name
     return names

@@ -23,7 +23,7 @@ from autoweak.loop.gold import Gold
 from autoweak.loop.label import Labeller
 from autoweak.progress import each
 from autoweak.weak_labels import Status, Verdict
-from autoweak.workspace import ModelKind, ModelVersion, fingerprint
+from autoweak.workspace import ModelKind, ModelVersion, Workspace, fingerprint
 
 if TYPE_CHECKING:
     from autoweak.studies import Study
@@ -128,16 +128,19 @@ def _samples(
     return samples
 
 
-def publish(context: Context, coarse: ModelVersion, retrained: ModelVersion | None) -> Decision:
-    """Make the better of the two the final model: gold + weak only if its Dice on held-out gold is higher."""
-    gold_only = float(context.workspace.record(coarse)["mean_cv_dice"])
-    if retrained is None:
+def publish(context: Context, coarse: ModelVersion, retrained: Sequence[ModelVersion]) -> Decision:
+    """Make the best the final model: one of gold + weak only if its Dice on held-out gold is higher than of gold."""
+
+    def score(version: ModelVersion) -> float:
+        return float(context.workspace.record(version)["mean_cv_dice"])
+
+    gold_only = score(coarse)
+    if not retrained:
         decision = Decision(coarse, gold_only, None, "no weak label was good enough to train on")
     else:
-        score = float(context.workspace.record(retrained)["mean_cv_dice"])
-        better = score > gold_only
-        reason = f"Dice on held-out gold {score:.3f} with weak labels, {gold_only:.3f} without"
-        decision = Decision(retrained if better else coarse, gold_only, score, reason)
+        best = max(retrained, key=score)
+        reason = f"Dice on held-out gold {score(best):.3f} with weak labels, {gold_only:.3f} without"
+        decision = Decision(best if score(best) > gold_only else coarse, gold_only, score(best), reason)
     context.workspace.publish(decision.final, reason=decision.reason)
     return decision
 
@@ -154,6 +157,24 @@ def newest_coarse(context: Context) -> ModelVersion:
             f"{context.studies.root} has no coarse model yet: run `autoweak train {context.studies.root}` first."
         )
     return versions[-1]
+
+
+def labelling_version(context: Context) -> ModelVersion:
+    """The model whose maps become prompts: the final one where it came of the newest coarse model, else that one.
+
+    Raises:
+        WorkspaceError: when there is no coarse model.
+    """
+    coarse = newest_coarse(context)
+    return labels_with(context.workspace, coarse)
+
+
+def labels_with(workspace: Workspace, coarse: ModelVersion) -> ModelVersion:
+    """The final model where it was retrained on weak labels that began with `coarse`, else `coarse`."""
+    final = workspace.published_version()
+    if final is not None and final.kind is ModelKind.RETRAINED and workspace.record(final).get("root") == coarse.name:
+        return final
+    return coarse
 
 
 def _save(path: Path, mask: npt.NDArray[Any], weight: float) -> None:

@@ -10,7 +10,8 @@ from autoweak.loop.coarse import train_coarse
 from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold, read_gold
 from autoweak.loop.label import Calibration, Labelled, Labeller, calibrated, label
-from autoweak.loop.retrain import Decision, publish, retrain
+from autoweak.loop.retrain import Decision
+from autoweak.loop.rounds import Improved, held_out_gold, improve
 from autoweak.weak_labels import Sidecar, Status
 from autoweak.workspace import ModelVersion
 
@@ -22,15 +23,33 @@ class RunResult:
     context: Context
     gold: tuple[Gold, ...]
     coarse: ModelVersion
-    retrained: ModelVersion | None
-    labeller: Labeller
-    calibration: Calibration
+    improved: Improved
     labelled: Labelled
-    decision: Decision
+
+    @property
+    def labeller(self) -> Labeller:
+        """What made the weak labels."""
+        return self.improved.labeller
+
+    @property
+    def calibration(self) -> Calibration:
+        """Of the labeller."""
+        return self.improved.calibration
+
+    @property
+    def decision(self) -> Decision:
+        """Which model became final."""
+        return self.improved.decision
+
+    @property
+    def retrained(self) -> ModelVersion | None:
+        """The best model of gold + weak labels."""
+        versions = self.improved.retrained
+        return max(versions, key=lambda version: held_out_gold(self.context, version)) if versions else None
 
 
 def run(context: Context) -> RunResult:
-    """Train coarse, label, retrain, publish; every step is found again if it was done before.
+    """Train coarse, retrain on weak labels, publish, label with the best; what was done before is found again.
 
     Raises:
         StudiesError: when there are too few gold labels.
@@ -41,10 +60,9 @@ def run(context: Context) -> RunResult:
     gold = read_gold(context)
     coarse = train_coarse(context, gold)
     labeller, calibration = calibrated(Labeller.load(context, coarse), gold)
-    labelled = label(labeller)
-    retrained = retrain(context, gold, labeller)
-    decision = publish(context, coarse, retrained)
-    return RunResult(context, gold, coarse, retrained, labeller, calibration, labelled, decision)
+    improved = improve(context, gold, labeller, calibration)
+    labelled = label(improved.labeller)
+    return RunResult(context, gold, coarse, improved, labelled)
 
 
 def count_verdicts(sidecars: tuple[Sidecar, ...]) -> dict[str, int]:
@@ -82,6 +100,10 @@ def summarise(result: RunResult) -> dict[str, Any]:
                 "held_out_gold_dice": record(result.retrained)["mean_cv_dice"],
                 "weak_labels_used": record(result.retrained)["weak"],
                 "synthetic_used": record(result.retrained).get("synthetic", 0),
+                "rounds": [
+                    {"version": version.name, "held_out_gold_dice": record(version)["mean_cv_dice"]}
+                    for version in result.improved.retrained
+                ],
             },
             "final": {"version": result.decision.final.name, "reason": result.decision.reason},
         },

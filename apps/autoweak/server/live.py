@@ -92,18 +92,15 @@ class Live:
             return self._promptable
 
     def coarse_version(self) -> ModelVersion | None:
-        """The newest coarse model, which makes weak labels."""
+        """The model whose maps become prompts, see `loop.retrain.labels_with`."""
+        from autoweak.loop.retrain import labels_with
+
         versions = self.workspace.versions(ModelKind.COARSE)
-        return versions[-1] if versions else None
+        return labels_with(self.workspace, versions[-1]) if versions else None
 
     def best_version(self) -> ModelVersion | None:
         """The published model, else the newest coarse one."""
-        published = self.workspace.published()
-        if published is not None:
-            for version in self.workspace.versions(ModelKind(published["kind"])):
-                if version.version == published["version"]:
-                    return version
-        return self.coarse_version()
+        return self.workspace.published_version() or self.coarse_version()
 
     def best_model(self) -> tuple[ModelVersion, TrainedModel]:
         """The model of `best_version`, loaded when it is first used and when a better one is published.

@@ -139,7 +139,7 @@ class Retrain(LoopTrainer):
         from autoweak.loop.coarse import train_coarse
         from autoweak.loop.gold import read_gold
         from autoweak.loop.label import Labeller, calibrated
-        from autoweak.loop.retrain import publish, retrain
+        from autoweak.loop.rounds import improve
 
         self._datastore.bring_all(progress)
         context = self._live.context(self._datastore.studies(), progress=progress)
@@ -147,11 +147,15 @@ class Retrain(LoopTrainer):
         with workspace.lock():
             gold = read_gold(context)
             coarse = train_coarse(context, gold)
-            labeller, _ = calibrated(Labeller.load(context, coarse), gold)
+            labeller, calibration = calibrated(Labeller.load(context, coarse), gold)
             write_json(workspace.root / QUALITY_FILE, labeller.quality.to_dict())
             if is_true(request.get("use_weak_labels", True)):
                 self._label(context)
-                decision = publish(context, coarse, retrain(context, gold, labeller))
+                improved = improve(context, gold, labeller, calibration)
+                decision = improved.decision
+                if improved.labeller.version != labeller.version:
+                    write_json(workspace.root / QUALITY_FILE, improved.labeller.quality.to_dict())
+                    self._label(context)
                 known = {"model": decision.final.name, "reason": decision.reason}
             else:
                 if workspace.published() is None:

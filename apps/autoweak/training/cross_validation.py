@@ -31,6 +31,7 @@ def cross_validate(
     folds: int | Sequence[Sequence[str]] | None = None,
     run_folder: Path | None = None,
     progress: Progress | None = None,
+    epochs: int | None = None,
     recipe: Recipe = RECIPE,
 ) -> TrainedModel:
     """Train one network a fold on the gold of the other folds, and score it on its own fold's gold.
@@ -45,6 +46,7 @@ def cross_validate(
             gold samples than folds there are as many folds as samples.
         run_folder: where checkpoints are kept until the caller removes them; None keeps none.
         progress: called with (optimiser steps done, all steps of all folds, a short text).
+        epochs: how long; None takes the task's.
         recipe: what no task changes.
 
     Raises:
@@ -52,7 +54,8 @@ def cross_validate(
     """
     held_out = _held_out(gold, task.coarse.folds if folds is None else folds, seed=seed)
     definition = network_definition(in_channels=task.channels, out_channels=task.num_labels)
-    steps = task.coarse.epochs * recipe.steps_per_epoch
+    epochs = epochs or task.coarse.epochs
+    steps = epochs * recipe.steps_per_epoch
     results: list[FoldResult] = []
     for number, ids in enumerate(held_out):
         result = train_fold(
@@ -60,6 +63,7 @@ def cross_validate(
             [sample for sample in gold if sample.image_id in ids],
             task=task,
             seed=derive_seed(seed, "fold", number),
+            epochs=epochs,
             extra=tuple(extra.get(number, ()) if isinstance(extra, Mapping) else extra),
             checkpoint=None if run_folder is None else run_folder / f"fold-{number}.pt",
             progress=_of_all(progress, number=number, folds=len(held_out), steps=steps),

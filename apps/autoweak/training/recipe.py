@@ -20,6 +20,9 @@ class Recipe:
         averaging: decay of the weights' exponential moving average, which is what predicts.
         smoothing: added above and below in the soft Dice, in pixels, so that an empty truth has a finite loss.
         start: where the task wants it, begin with the bundle's start weights in place of random ones.
+        retrain_length: how many times longer than on gold alone the training on gold and weak labels is. Gold alone,
+            trained as long, is learned by heart.
+        rounds: how often at most the retrained model labels anew and is trained again on its labels.
         paste: share of slices that get another gold image's object pasted in (Ghiasi 2021); 2D tasks only.
         erase: share of slices whose object is painted over, so that empty images are learned too; 2D tasks only.
         marks: share of slices that get discs and lines laid over them.
@@ -36,6 +39,8 @@ class Recipe:
     averaging: float = 0.98
     smoothing: float = 1.0
     start: bool = True
+    retrain_length: float = 2.0
+    rounds: int = 2
     paste: float = 0.5
     erase: float = 0.1
     marks: float = 0.3

@@ -14,7 +14,7 @@ from autoweak.experiments.arms.ground import FILTER
 from autoweak.loop.coarse import load_model, train_coarse
 from autoweak.loop.context import policy_of
 from autoweak.loop.label import Labeller, calibrated
-from autoweak.loop.retrain import retrain
+from autoweak.loop.rounds import improve
 from autoweak.weak_labels import generate
 from autoweak.weak_labels.scores import stability
 
@@ -45,14 +45,15 @@ def _prompted(bench: Bench, policy_name: str | None) -> Predict:
 def _autoweak(bench: Bench) -> Predict:
     """The loop of `autoweak run`: weak labels by fold, weighted by quality, rejected ones left out."""
     version = train_coarse(bench.context, bench.gold)
-    labeller, _ = calibrated(Labeller.load(bench.context, version), bench.gold)
-    retrained = retrain(bench.context, bench.gold, labeller)
+    first = calibrated(Labeller.load(bench.context, version), bench.gold)
+    improved = improve(bench.context, bench.gold, *first)
     bench.weak.offered = len(bench.draw.pool)
-    if retrained is None:
+    if not improved.retrained:
         bench.context.notes.append(f"{bench.entry.name}: no weak label was good enough to train on.")
         return bench.predictor(bench.coarse)
-    bench.weak.used = int(bench.context.workspace.record(retrained)["weak"])
-    return bench.predictor(load_model(retrained))
+    final = improved.decision.final
+    bench.weak.used = int(bench.context.workspace.record(final)["weak"])
+    return bench.predictor(load_model(final))
 
 
 def _whole_image(bench: Bench) -> Predict:
