@@ -87,7 +87,7 @@ def test_missing_weights(bundle: Path, kind: str, studies: Path) -> None:
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_weights_of_another_network(bundle: Path, kind: str, studies: Path) -> None:
     torch.save(torch.nn.Linear(2, 2).state_dict(), bundle / "models" / "model.pt")
-    assert "107 of 107 are missing" in _sentence(bundle, kind, dataset_dir=str(studies))
+    assert "126 of 126 are missing" in _sentence(bundle, kind, dataset_dir=str(studies))
 
 
 def test_weights_of_more_channels(bundle: Path, studies: Path) -> None:

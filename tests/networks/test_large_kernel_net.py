@@ -10,7 +10,7 @@ from autoweak.networks.large_kernel_net import LargeKernelNet, standardise
 
 def small(in_channels: int = 1, out_channels: int = 1) -> LargeKernelNet:
     torch.manual_seed(0)
-    return LargeKernelNet(in_channels, out_channels, width=8, dilations=(1, 2))
+    return LargeKernelNet(in_channels, out_channels, width=8, dilations=(1, 2), deep_width=12, deep_dilations=(1, 2))
 
 
 @settings(max_examples=8, deadline=None)
@@ -56,6 +56,13 @@ def test_every_weight_learns() -> None:
     assert idle == []
 
 
+def test_without_deep_blocks_there_is_no_deep_stage() -> None:
+    shallow = LargeKernelNet(1, 1, width=8, dilations=(1,), deep_dilations=())
+
+    assert not any(name.startswith("deep") for name in shallow.state_dict())
+    assert shallow.eval()(torch.rand(1, 1, 20, 24)).shape == (1, 1, 20, 24)
+
+
 def test_far_pixels_reach_each_other() -> None:
     """The point of large dilated kernels: at the default size one corner sees the other."""
     torch.manual_seed(0)
@@ -63,7 +70,7 @@ def test_far_pixels_reach_each_other() -> None:
     image = torch.rand(1, 1, 128, 128, requires_grad=True)
 
     # Past the standardisation, which makes every pixel depend on every other one.
-    network.blocks(network.down(network.stem(image)))[0, :, 0, 0].sum().backward()
+    network.deep(network.blocks(network.down(network.stem(image))))[0, :, 0, 0].sum().backward()
 
     assert image.grad is not None
     assert float(image.grad[0, 0, -8:, -8:].abs().max()) > 0

@@ -48,7 +48,7 @@ def test_the_start_finds_the_lesion_of_a_phantom_it_was_not_made_from() -> None:
 
 
 def test_a_network_of_another_shape_keeps_its_own_weights() -> None:
-    network = LargeKernelNet(1, 1, width=8, dilations=(1,))
+    network = LargeKernelNet(1, 1, width=8, dilations=(1,), deep_dilations=())
     kept = {name: value.clone() for name, value in network.state_dict().items()}
 
     taken = start.load_start(network)

@@ -48,8 +48,32 @@ class LargeKernelBlock(nn.Module):
         return x + change
 
 
+class DeepStage(nn.Module):
+    """A detour at half the resolution, where depth and width are cheap: down, blocks, back up, and joined.
+
+    Args:
+        channels: feature channels in and out.
+        width: channels at half the resolution.
+        dilations: one block there for each entry.
+        kernel_size: odd side of the depthwise kernels.
+    """
+
+    def __init__(self, channels: int, *, width: int, dilations: Sequence[int], kernel_size: int = 7) -> None:
+        super().__init__()
+        self.down = nn.Sequential(nn.Conv2d(channels, width, 2, stride=2, bias=False), nn.BatchNorm2d(width))
+        blocks = (LargeKernelBlock(width, kernel_size=kernel_size, dilation=step) for step in dilations)
+        self.blocks = nn.Sequential(*blocks)
+        self.back = Pointwise(width, channels)
+        self.join = LargeKernelBlock(channels, kernel_size=kernel_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (N, channels, H, W), H and W even, to features of the same shape."""
+        joined: Tensor = self.join(x + _resize(self.back(self.blocks(self.down(x))), x))
+        return joined
+
+
 class LargeKernelNet(nn.Module):
-    """Image in, logits out: all the depth at stride 4 in large dilated kernels, outlines refined at stride 2.
+    """Image in, logits out: large dilated kernels at strides 4 and 8, outlines refined at stride 2.
 
     The image is standardised inside, per image and channel, so any linear intensity scale is understood.
 
@@ -57,7 +81,9 @@ class LargeKernelNet(nn.Module):
         in_channels: 1 (grey) or 3 (RGB).
         out_channels: classes; each has a sigmoid channel of its own, classes may overlap.
         width: channels at stride 4; half as many at stride 2.
-        dilations: one block for each entry.
+        dilations: one block at stride 4 for each entry.
+        deep_width: channels at stride 8.
+        deep_dilations: one block at stride 8 for each entry; none leaves the stage out.
         kernel_size: odd side of the depthwise kernels.
         dropout: share of the channels dropped after the last block in training, 0 to 1.
     """
@@ -68,7 +94,9 @@ class LargeKernelNet(nn.Module):
         out_channels: int,
         *,
         width: int = 48,
-        dilations: Sequence[int] = (1, 2, 4, 1, 2, 4, 8),
+        dilations: Sequence[int] = (1, 2, 4),
+        deep_width: int = 128,
+        deep_dilations: Sequence[int] = (1, 2, 1, 2),
         kernel_size: int = 7,
         dropout: float = 0.1,
     ) -> None:
@@ -84,6 +112,9 @@ class LargeKernelNet(nn.Module):
         self.refine = nn.Sequential(nn.Conv2d(half, half, 3, padding=1), nn.BatchNorm2d(half), nn.GELU())
         self.head = Pointwise(half, out_channels)
         nn.init.constant_(self.head.bias, -1.5)  # foreground is the exception: start from a mostly empty map
+        self.deep: nn.Module = nn.Identity()
+        if deep_dilations:
+            self.deep = DeepStage(width, width=deep_width, dilations=deep_dilations, kernel_size=kernel_size)
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (N, out_channels, H, W) for an image (N, in_channels, H, W) of any linear intensity scale.
@@ -92,7 +123,7 @@ class LargeKernelNet(nn.Module):
         """
         # After the stem: on a one-channel image the memory format means nothing, so it would be lost.
         fine = self.stem(standardise(image)).contiguous(memory_format=torch.channels_last)
-        far = self.narrow(self.dropout(self.norm(self.blocks(self.down(fine)))))
+        far = self.narrow(self.dropout(self.norm(self.deep(self.blocks(self.down(fine))))))
         fine = self.refine(_resize(far, fine) + fine)
         return _resize(self.head(fine), image).contiguous()
 

@@ -17,9 +17,9 @@ def draw_dermoscopy(rng: np.random.Generator, size: Size) -> tuple[NDArray[np.ui
     y, x = coordinates(size)
     image = _skin(rng, y, x, size)
     image, mask = _add_lesion(rng, image, y, x, size)
-    image = _add_hair(rng, image, size)
-    image = _add_bubbles(rng, image, y, x)
-    image = image * _light(rng, y, x)[..., None]
+    image = add_hair(rng, image, size)
+    image = add_bubbles(rng, image, y, x)
+    image = image * light(rng, y, x)[..., None]
     image += np.float32(0.012) * rng.standard_normal((*size, 3)).astype(np.float32)
     return to_pixels(image), mask.astype(np.uint8)
 
@@ -52,13 +52,13 @@ def _add_lesion(
     level += np.float32(radius * rng.uniform(0.03, 0.1)) * smooth_noise(rng, size, rows=12, columns=12, octaves=3)
     inside = soft_inside(level, rng.uniform(0.015, 0.09))
     depth = np.clip(-level / np.float32(radius), 0, 1)
-    density = _pigment_density(rng, depth, size) * inside
+    density = pigment_density(rng, depth, size) * inside
     cover = density[..., None]
     image = np.asarray(image * (1 - cover) + _pigment_colour(rng, depth, size) * cover, np.float32)
     return image, level < 0
 
 
-def _pigment_density(rng: np.random.Generator, depth: Float, size: Size) -> Float:
+def pigment_density(rng: np.random.Generator, depth: Float, size: Size) -> Float:
     """How much pigment covers the skin (H, W), 0..1: clumps, a fine network, sometimes a pale middle."""
     clumps = np.float32(rng.uniform(0.06, 0.16)) * smooth_noise(rng, size, rows=7, columns=7, octaves=4)
     mesh = np.abs(smooth_noise(rng, size, rows=34, columns=34)) < 0.5
@@ -75,7 +75,7 @@ def _pigment_colour(rng: np.random.Generator, depth: Float, size: Size) -> Float
     return (first * patches[..., None] + second * (1 - patches[..., None])) * shade[..., None]
 
 
-def _add_hair(rng: np.random.Generator, image: Float, size: Size) -> Float:
+def add_hair(rng: np.random.Generator, image: Float, size: Size) -> Float:
     """The image with a few to many thin curved hairs, dark or fair."""
     unit = min(size)
     lines = []
@@ -92,7 +92,7 @@ def _add_hair(rng: np.random.Generator, image: Float, size: Size) -> Float:
     return np.asarray(image * (1 - hair) + colour * hair, np.float32)
 
 
-def _add_bubbles(rng: np.random.Generator, image: Float, y: Float, x: Float) -> Float:
+def add_bubbles(rng: np.random.Generator, image: Float, y: Float, x: Float) -> Float:
     """The image with a few bright rings: air caught in the contact gel."""
     for _ in range(int(rng.choice([0, 0, 2, 5]))):
         row, column = rng.uniform(0, 1) * float(y.max()), rng.uniform(0, 1) * float(x.max())
@@ -102,7 +102,7 @@ def _add_bubbles(rng: np.random.Generator, image: Float, y: Float, x: Float) -> 
     return image
 
 
-def _light(rng: np.random.Generator, y: Float, x: Float) -> Float:
+def light(rng: np.random.Generator, y: Float, x: Float) -> Float:
     """Brightness (H, W), 0..1: uneven light, and in some images the dark rim of the lens."""
     down, right = y / y.max() - 0.5, x / x.max() - 0.5
     slope = rng.normal(0, 0.08, 2)

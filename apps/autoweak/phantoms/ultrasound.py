@@ -18,19 +18,19 @@ def draw_ultrasound(rng: np.random.Generator, size: Size) -> tuple[NDArray[np.ui
     magnitude of complex Gaussian noise smoothed by a point-spread function wider across than along the beam.
     """
     y, x = coordinates(size)
-    echo = _tissue(rng, y, x, size) + _fat_lobules(rng, y, x)
+    echo = tissue(rng, y, x, size) + fat_lobules(rng, y, x)
     mask = np.zeros(size, bool)
     if rng.random() >= _WITHOUT_LESION:
         echo, mask = _add_lesion(rng, echo, y, x, size)
-    echo = echo - _shadows(rng, y, x)
+    echo = echo - shadows(rng, y, x)
     attenuation = rng.uniform(0.1, 0.75) * np.maximum(y - rng.uniform(0.35, 0.6), 0) / float(y.max()) * 1.6
     gain = np.float32(rng.uniform(-0.08, 0.08))
-    image = echo - attenuation + gain + np.float32(0.062) * _speckle(rng, size)
+    image = echo - attenuation + gain + np.float32(0.062) * speckle(rng, size)
     image = np.where(y < 0.012, np.maximum(image, 0.8), image)
     return to_pixels(np.clip(image, 0.0, 1.0) ** np.float32(1.1)), mask.astype(np.uint8)
 
 
-def _tissue(rng: np.random.Generator, y: Float, x: Float, size: Size) -> Float:
+def tissue(rng: np.random.Generator, y: Float, x: Float, size: Size) -> Float:
     """Echo strength (H, W), 0..1: skin, fat with septa, gland, muscle; boundaries run in waves across."""
     drift = np.float32(0.04) * wave(rng, x)
     depth = y / y.max() + drift + np.float32(0.03) * smooth_noise(rng, size, rows=4, columns=5)
@@ -59,7 +59,7 @@ def _septa(rng: np.random.Generator, size: Size) -> Float:
     return np.asarray(gaussian_filter(strokes(lines, size), (0.6, 1.2)), np.float32)
 
 
-def _fat_lobules(rng: np.random.Generator, y: Float, x: Float) -> Float:
+def fat_lobules(rng: np.random.Generator, y: Float, x: Float) -> Float:
     """Slightly dark ovals (H, W), 0 or below: what a lesion may be mistaken for."""
     echo = np.zeros((y.shape[0], x.shape[1]), np.float32)
     for _ in range(int(rng.integers(1, 5))):
@@ -91,7 +91,7 @@ def _add_lesion(
     return np.asarray(echo, np.float32), level < 0
 
 
-def _shadows(rng: np.random.Generator, y: Float, x: Float) -> Float:
+def shadows(rng: np.random.Generator, y: Float, x: Float) -> Float:
     """Dark bands down the beam (H, W), 0 or above: poor contact, ribs, Cooper's ligaments."""
     shadow = np.zeros((y.shape[0], x.shape[1]), np.float32)
     for _ in range(int(rng.integers(0, 4))):
@@ -102,7 +102,7 @@ def _shadows(rng: np.random.Generator, y: Float, x: Float) -> Float:
     return shadow
 
 
-def _speckle(rng: np.random.Generator, size: Size) -> Float:
+def speckle(rng: np.random.Generator, size: Size) -> Float:
     """Log of a Rayleigh-distributed speckle magnitude (H, W), mean 0 and standard deviation 1."""
     spread = (0.0028 * min(size), 0.006 * min(size))
     real, imaginary = (

@@ -26,8 +26,8 @@ def start_path() -> Path:
 def load_start(network: nn.Module) -> tuple[str, ...]:
     """Put the start weights into a network of any number of channels and classes.
 
-    The weights are of one grey channel and one class: a kernel of the first layer is shared out over the colours,
-    and each class starts as the one class. Weights of another shape or name stay as they are.
+    The weights are of three colours and one class: kernels of the first layer are summed over the colours where the
+    image is grey, and each class starts as the one class. Weights of another shape or name stay as they are.
 
     Returns:
         Names of the weights and statistics that were set.
@@ -52,11 +52,15 @@ def start_sha256() -> str:
 
 
 def fitted(value: Tensor, shape: torch.Size) -> Tensor | None:
-    """Weights of one channel or one class as weights of several, or None where the shapes do not allow it."""
+    """Weights of one channel or one class as weights of several, of colours as of grey, or None where none fits."""
     if value.shape == shape:
         return value
-    if value.ndim == 4 and value.shape[1] == 1 and (value.shape[0], *value.shape[2:]) == (shape[0], *shape[2:]):
-        return value.expand(shape) / shape[1]
+    if value.ndim == len(shape) == 4 and (value.shape[0], *value.shape[2:]) == (shape[0], *shape[2:]):
+        # A grey image shown as colour gives the same either way.
+        if value.shape[1] == 1:
+            return value.expand(shape) / shape[1]
+        if shape[1] == 1:
+            return value.sum(dim=1, keepdim=True)
     if value.ndim == len(shape) and value.shape[0] == 1 and value.shape[1:] == shape[1:]:
         return value.expand(shape)
     return None
