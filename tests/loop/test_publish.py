@@ -28,7 +28,7 @@ def test_the_better_model_is_published(studies: Path, task: Task, retrained: flo
     context = Context.open(studies, task)
     context.remember_task()
     coarse = _version(context, ModelKind.COARSE, 0.70)
-    other = None if retrained is None else _version(context, ModelKind.RETRAINED, retrained)
-    decision = publish(context, coarse, other)
+    others = () if retrained is None else (_version(context, ModelKind.RETRAINED, retrained),)
+    decision = publish(context, coarse, others)
     assert decision.final.kind is kind
     assert context.workspace.choose(ModelChoice.FINAL) == decision.final
