@@ -118,22 +118,47 @@ def cell(values: list[float]) -> str:
     return f"{mean(values):.3f} ± {stdev(values):.3f}" if len(values) > 1 else f"{mean(values):.3f}"
 
 
+def dice_of(result: dict[str, Any], arm: str) -> float | None:
+    """Mean Dice of an arm on the images that hold something; "final" is whichever model was published."""
+    arms, empty = result["evaluation"]["arms"], set(result["evaluation"]["without_object"])
+    if arm == "final":
+        arm = ARMS[2] if result["run"]["models"]["final"]["version"].startswith("retrained") else ARMS[0]
+    if arm not in arms:
+        return None
+    return mean(image["dice"] for image in arms[arm]["images"] if image["image_id"] not in empty)
+
+
+def trust_table(results: list[dict[str, Any]]) -> str:
+    """A line a task: how far quality tells the Dice of the weak labels of images that nobody has labelled."""
+    header = ["task", "weak labels", "rank correlation", "Dice below 0.5", "ROC area", "without object: set aside"]
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    for task in dict.fromkeys(result["task"] for result in results):
+        trusts = [result["evaluation"]["trust"] for result in results if result["task"] == task]
+        correlations = [trust["rank_correlation"] for trust in trusts if trust["rank_correlation"] is not None]
+        areas = [trust["roc_area"] for trust in trusts if trust["roc_area"] is not None]
+        aside = ", ".join(str(trust["set_aside"]) for trust in trusts) + f" of {trusts[0]['empty']}"
+        bad = ", ".join(str(trust["bad"]) for trust in trusts)
+        cells = [task, str(trusts[0]["count"]), cell(correlations) if correlations else "–", bad]
+        cells += [cell(areas) if areas else "–", aside if trusts[0]["empty"] else "–"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def table(results: list[dict[str, Any]]) -> str:
-    """A line a task: Dice of each arm, weak labels, time."""
-    header = ["task", "gold", "images", *ARMS, "final", "nothing found", "longest run"]
+    """A line a task: Dice of each arm on images that hold something, weak labels, time."""
+    header = ["task", "gold", "images", *ARMS, "final", "final model", "longest run"]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     for task in dict.fromkeys(result["task"] for result in results):
         rows = [result for result in results if result["task"] == task]
         arms = []
-        for arm in ARMS:
-            found = [row["evaluation"]["arms"][arm]["mean"] for row in rows if arm in row["evaluation"]["arms"]]
+        for arm in (*ARMS, "final"):
+            found = [dice for row in rows if (dice := dice_of(row, arm)) is not None]
             arms.append(cell(found) if found else "–")
         final = [row["run"]["models"]["final"]["version"].startswith("retrained") for row in rows]
-        empty = mean(row["run"]["weak_labels"]["nothing found"] for row in rows)
-        images = rows[0]["evaluation"]["arms"][ARMS[0]]["count"]
+        images = rows[0]["evaluation"]["trust"]["count"]
         minutes = max(row["seconds"] for row in rows) / 60
         first = [task, f"{rows[0]['run']['gold']} + {rows[0]['run']['unlabelled']}", str(images)]
-        last = [f"gold + weak in {sum(final)} of {len(final)}", f"{empty:.0f}", f"{minutes:.1f} min"]
+        last = [f"gold + weak in {sum(final)} of {len(final)}", f"{minutes:.1f} min"]
         lines.append("| " + " | ".join([*first, *arms, *last]) + " |")
     return "\n".join(lines)
 
@@ -154,7 +179,7 @@ def main() -> None:
             pool.submit(measure, *(one[0], options.data, options.out), seed=one[1], threads=threads) for one in work
         ]
         results = [each.result() for each in waiting]
-    text = table(results)
+    text = f"{table(results)}\n\n{trust_table(results)}"
     (options.out / "table.md").write_text(text + "\n")
     print(text)
 

@@ -159,7 +159,7 @@ def evaluate_command(arguments: argparse.Namespace, progress: BarProgress) -> Ou
         on_case=lambda case: pictures.append(picture_of(case)),
     )
     report = report_evaluation(context, evaluation, pictures, folder=arguments.out)
-    text = f"{evaluation.table()}\n\nReport: {report}"
+    text = "\n\n".join(filter(None, (evaluation.table(), evaluation.trust_text(), f"Report: {report}")))
     return Outcome({**evaluation.to_dict(), "report": str(report)}, text, tuple(context.problems))
 
 

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from monai.metrics import compute_dice, compute_iou
 from numpy.typing import NDArray
 
-from autoweak.experiments.metrics import MetricsError, compare, score_image, summarise
+from autoweak.experiments.metrics import (
+    MetricsError,
+    compare,
+    rank_correlation,
+    roc_area,
+    score_image,
+    summarise,
+)
 
 Mask = NDArray[np.uint8]
 
@@ -130,3 +137,18 @@ def test_equal_arms_tie_with_no_p_value() -> None:
 def test_arms_on_other_images_are_refused() -> None:
     with pytest.raises(MetricsError, match=r"2 images, 'b' among them"):
         compare({"a": 1, "b": 1}, {"a": 1, "c": 1})
+
+
+def test_roc_area_is_how_often_a_bad_one_has_the_lower_score() -> None:
+    assert roc_area([0.1, 0.2, 0.8, 0.9], [True, True, False, False]) == 1.0
+    assert roc_area([0.9, 0.8, 0.2, 0.1], [True, True, False, False]) == 0.0
+    assert roc_area([0.5, 0.5], [True, False]) == 0.5
+    assert roc_area([0.1, 0.6, 0.5], [True, True, False]) == 0.5
+    assert roc_area([0.5, 0.6], [False, False]) is None
+
+
+def test_rank_correlation_is_of_ranks_and_none_where_there_are_none() -> None:
+    assert rank_correlation([1, 2, 3], [1, 10, 100]) == pytest.approx(1.0)
+    assert rank_correlation([1, 2, 3], [9, 5, 1]) == pytest.approx(-1.0)
+    assert rank_correlation([1, 1, 1], [1, 2, 3]) is None
+    assert rank_correlation([1], [1]) is None

@@ -68,3 +68,24 @@ def test_wrong_requests_are_one_sentence(studies: Path, task: Task, validation: 
         evaluate(Context.open(studies, task), images=validation[0])
     with pytest.raises(StudiesError, match="name them alike"):
         evaluate(Context.open(studies, task), images=validation[0], labels=studies / "labels" / "final")
+
+
+@pytest.mark.usefixtures("ellipses")
+def test_images_without_an_object_are_counted_apart(
+    studies: Path, task: Task, validation: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run(Context.open(studies, task))
+    images, labels = validation
+    noise = np.random.default_rng(0).integers(0, 60, (48, 48)).astype(np.uint8)
+    Image.fromarray(noise).save(images / "nothing.png")
+    Image.fromarray(np.zeros_like(noise)).save(labels / "nothing.png")
+
+    evaluation = evaluate(Context.open(studies, task), images=images, labels=labels)
+
+    trust = evaluation.trust()
+    assert (trust.count, trust.empty) == (2, 1)
+    aside = evaluation.verdicts["nothing"] in ("reject", "nothing found")
+    assert trust.set_aside == int(aside)
+    assert set(evaluation.dice_of_objects(WEAK)) == {"new20", "new21"}
+    assert "Of 1 images without an object" in evaluation.trust_text()
+    assert evaluation.to_dict()["without_object"] == ["nothing"]

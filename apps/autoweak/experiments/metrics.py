@@ -115,6 +115,57 @@ class Comparison:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Trust:
+    """How far a quality tells the true Dice.
+
+    Attributes:
+        count: images that hold something.
+        rank_correlation: Spearman's, of quality and Dice on these; None where either is the same throughout.
+        bad: of these, images with a Dice below `BAD_DICE`.
+        roc_area: area under the ROC curve of finding those by low quality; None where all or none are bad.
+        empty: images whose truth is empty.
+        set_aside: of these, those in which nothing was found or whose weak label was rejected.
+    """
+
+    count: int
+    rank_correlation: float | None
+    bad: int
+    roc_area: float | None
+    empty: int
+    set_aside: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+BAD_DICE = 0.5
+"""Below it the wrong pixels are more than twice as many as the rightly found ones."""
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Spearman's rank correlation, -1 to 1; None where one of them is the same throughout."""
+    from scipy.stats import spearmanr
+
+    if len(first) < 2 or len(set(first)) < 2 or len(set(second)) < 2:
+        return None
+    return float(spearmanr(first, second)[0])
+
+
+def roc_area(scores: Sequence[float], positive: Sequence[bool]) -> float | None:
+    """How often a positive has the lower score than a negative, ties half, 0 to 1: the area under the ROC curve.
+
+    Hanley and McNeil 1982. None where all or none are positive.
+    """
+    low = np.array([score for score, is_positive in zip(scores, positive, strict=True) if is_positive])
+    high = np.array([score for score, is_positive in zip(scores, positive, strict=True) if not is_positive])
+    if not low.size or not high.size:
+        return None
+    lower, equal = low[:, None] < high, low[:, None] == high
+    return float((lower + 0.5 * equal).mean())
+
+
 def score_image(
     predicted: Mask,
     truth: Mask,

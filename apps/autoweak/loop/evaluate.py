@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from autoweak.errors import AutoweakError, StudiesError
-from autoweak.experiments.metrics import Comparison, ImageScore, Summary, compare, score_image, summarise
+from autoweak.experiments.metrics import (
+    BAD_DICE,
+    Comparison,
+    ImageScore,
+    Summary,
+    Trust,
+    compare,
+    rank_correlation,
+    roc_area,
+    score_image,
+    summarise,
+)
 from autoweak.loop.coarse import load_model
 from autoweak.loop.context import Context
 from autoweak.loop.gold import read_gold
@@ -20,6 +32,7 @@ from autoweak.loop.retrain import labels_with, newest_coarse
 from autoweak.progress import each
 from autoweak.studies import Study, list_images, read_label
 from autoweak.tables import format_table
+from autoweak.weak_labels.verdict import Status, Verdict
 from autoweak.workspace import ModelChoice, ModelKind, ModelVersion
 
 if TYPE_CHECKING:
@@ -55,10 +68,32 @@ class Evaluation:
     final: str
     held_out: str
     qualities: Mapping[str, float | None]
+    verdicts: Mapping[str, str]
+    empty: frozenset[str]
 
     def dice(self, arm: str) -> dict[str, float]:
         """Image id to mean Dice over the labels."""
         return {score.image_id: score.dice for score in self.arms[arm]}
+
+    def dice_of_objects(self, arm: str) -> dict[str, float]:
+        """The same of the images whose truth is not empty."""
+        return {image_id: dice for image_id, dice in self.dice(arm).items() if image_id not in self.empty}
+
+    def trust(self) -> Trust:
+        """How far the quality of the weak labels tells their Dice."""
+        dice = self.dice_of_objects(WEAK)
+        values = list(dice.values())
+        qualities = [self.qualities[image_id] or 0.0 for image_id in dice]
+        bad = [value < BAD_DICE for value in values]
+        aside = (Verdict.REJECT.value, Status.NOTHING_FOUND.value)
+        return Trust(
+            count=len(values),
+            rank_correlation=rank_correlation(qualities, values),
+            bad=sum(bad),
+            roc_area=roc_area(qualities, bad),
+            empty=len(self.empty),
+            set_aside=sum(self.verdicts[image_id] in aside for image_id in self.empty),
+        )
 
     def summary(self, arm: str) -> Summary:
         """Mean, median and confidence interval of an arm's Dice."""
@@ -88,6 +123,25 @@ class Evaluation:
             rows.append([*row, f"{comparison.difference.mean:+.3f}", comparison.p_value])
         return header, rows
 
+    def trust_text(self) -> str:
+        """What `trust` found, in sentences."""
+        trust = self.trust()
+        told = []
+        if trust.rank_correlation is not None:
+            told.append(f"Quality and Dice of the weak labels: rank correlation {trust.rank_correlation:.2f}")
+        if trust.roc_area is not None:
+            told.append(
+                f"{trust.bad} of {trust.count} have a Dice below {BAD_DICE:g}; quality finds them with an area under "
+                f"the ROC curve of {trust.roc_area:.2f}"
+            )
+        if trust.empty:
+            means = ", ".join(f"{arm} {mean(self.dice_of_objects(arm).values()):.3f}" for arm in self.arms)
+            told.append(
+                f"Of {trust.empty} images without an object {trust.set_aside} were rejected or nothing was found in "
+                f"them; Dice of the others: {means}"
+            )
+        return ". ".join(told) + "." if told else ""
+
     def to_dict(self) -> dict[str, Any]:
         """As plain data for `metrics.json`."""
         arms = {
@@ -99,7 +153,15 @@ class Evaluation:
             }
             for arm, scores in self.arms.items()
         }
-        return {"truth": self.held_out, "final": self.final, "arms": arms, "weak_label_quality": dict(self.qualities)}
+        return {
+            "truth": self.held_out,
+            "final": self.final,
+            "arms": arms,
+            "weak_label_quality": dict(self.qualities),
+            "weak_label_verdict": dict(self.verdicts),
+            "without_object": sorted(self.empty),
+            "trust": self.trust().to_dict(),
+        }
 
 
 @dataclass(frozen=True)
@@ -113,6 +175,22 @@ class _Arms:
 
     def map_of(self, model: TrainedModel, study: Study, view: Array) -> Array:
         return model.predict_out_of_fold(study.image_id, view) if self.out_of_fold else model.predict(view)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What is kept of a case: no pixels, for there may be thousands."""
+
+    image_id: str
+    scores: Mapping[str, ImageScore]
+    quality: float | None
+    verdict: str
+    empty: bool
+
+    @classmethod
+    def of(cls, case: Case) -> _Scored:
+        verdict = case.weak.verdict.value if case.weak.verdict is not None else case.weak.status.value
+        return cls(case.study.image_id, case.scores, case.weak.quality, verdict, empty=not case.truth.any())
 
 
 def evaluate(
@@ -151,21 +229,23 @@ def evaluate(
         held_out = str(images)
     seen = {} if arms.out_of_fold else {item.image.sha256: item.study.image_id for item in gold}
     context.progress.stage("Evaluating")
-    cases = []
+    cases: list[_Scored] = []
     for study in each(studies, context.progress):
         case = _case(context, arms, study, seen=seen)
         if case is not None:
             if on_case is not None:
                 on_case(case)
-            cases.append((case.scores, study.image_id, case.weak.quality))
+            cases.append(_Scored.of(case))
     if not cases:
         raise StudiesError(f"No image of {held_out} could be evaluated: {_reasons(context)}")
     return Evaluation(
-        arms={arm: tuple(scores[arm] for scores, _, _ in cases) for arm in cases[0][0]},
+        arms={arm: tuple(case.scores[arm] for case in cases) for arm in cases[0].scores},
         models=_names(arms, coarse),
         final=context.workspace.choose(ModelChoice.FINAL).name,
         held_out=held_out,
-        qualities={image_id: quality for _, image_id, quality in cases},
+        qualities={case.image_id: case.quality for case in cases},
+        verdicts={case.image_id: case.verdict for case in cases},
+        empty=frozenset(case.image_id for case in cases if case.empty),
     )
 
 

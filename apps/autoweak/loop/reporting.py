@@ -71,7 +71,11 @@ def report_evaluation(
     report = Report(
         title=f"{context.task.name}: evaluation",
         subtitle=f"{len(evaluation.arms[GOLD_ONLY])} images: {evaluation.held_out}. {_today()}",
-        summary=("Nothing was learned from these images and nothing was written into the studies.", _DISCLAIMER),
+        summary=(
+            *filter(None, (evaluation.trust_text(),)),
+            "Nothing was learned from these images and nothing was written into the studies.",
+            _DISCLAIMER,
+        ),
         key_figures=tuple(
             KeyFigure(f"Dice, {arm}", f"{evaluation.summary(arm).mean:.3f}", evaluation.models[arm])
             for arm in evaluation.arms
