@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -99,3 +100,4 @@ def test_the_tasks_own_way_is_tried_first_and_its_limits_hold_for_all(name: str)
     assert {way.components for way in ways} == {3}
     assert {way.minimum_area for way in ways} == {0.01}
     assert len({way.name for way in ways}) == len(ways)
+    assert len({replace(way, name="x", coarse_share=0.0) for way in ways}) == len(ways)

@@ -81,8 +81,10 @@ def candidates(base: PromptPolicy) -> tuple[PromptPolicy, ...]:
         "two_pass": dataclasses.replace(both, passes=2),
         "points": dataclasses.replace(box, kind=PromptKind.POINTS, negatives=2),
     }
-    ways = [dataclasses.replace(way, name=name) for name, way in named.items()]
-    return (base, *(way for way in ways if dataclasses.replace(way, name=base.name) != base))
+    # The shares of the coarse map are tried with each, so a way that differs from the base in its share alone is none.
+    alone = dataclasses.replace(base, coarse_share=0.0)
+    others = {name: way for name, way in named.items() if dataclasses.replace(way, name=base.name) != alone}
+    return (base, *(dataclasses.replace(way, name=name) for name, way in others.items()))
 
 
 def choose(
