@@ -14,6 +14,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ DEALS = {
 }
 
 
-def learn(samples: list[Sample], task: Task, seed: int) -> Model:
+def learn(samples: Sequence[Sample], task: Task, seed: int) -> Model:
     """The project's coarse model."""
     return cross_validate(samples, task=task, seed=seed)
 

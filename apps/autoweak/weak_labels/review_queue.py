@@ -1,18 +1,18 @@
 """The review queue: which image a person should look at next, so that the loop learns fastest.
 
-A review is worth what it tells about all images that wait, not about its own alone. An image whose weak label is
-doubtful is *open*; a labelled image closes what looks like it, the more the more alike. The next image is the one that
-closes most: the greedy choice of facility location, with the doubts as weights. So
+A model learns best from labels whose mixture is that of the images it will meet. So the next image is the one that
+brings the labelled images nearest to all images of these studies, where doubtful ones count more than those whose weak
+label is probably good (kernel herding, Chen 2010, with the doubts as weights). The first images of the queue are
 
-- *doubtful* images come before those whose weak label is probably good;
-- *typical* images come before outliers, which tell about nothing but themselves (with few labels that is what counts:
-  Hacohen 2022);
-- *diverse* images come one after the other, also within the batch that is reviewed between two trainings: once one of
-  a group is in someone's hands, the others of the group are worth little (core-sets: Sener 2018; doubtful images that
-  cover the rest: Yang 2017).
+- *typical*: with few labels an outlier, or an image that shows nothing, teaches nothing about the others (Hacohen
+  2022);
+- *diverse*, also within the batch that is reviewed between two trainings: once one of a kind is labelled or in
+  someone's hands, the next one comes from elsewhere (as for core-sets: Sener 2018), but a common kind comes more often;
+- *doubtful*, of those that are equally typical and new. Doubt alone goes for what the model cannot do at all, first of
+  all for images that nobody can do anything with.
 
-There is nothing to set: two images are alike on the scale of the distances between all images of these studies. An
-image that is not described closes itself alone; if none is, the lowest quality comes first.
+Two images are alike on the scale of the distances between all images of these studies. An image that is not described
+is like itself alone; if none is, the lowest quality comes first.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from typing import Protocol
 
 import numpy as np
 
-from autoweak.weak_labels.coverage import Floats, greedy_cover, squared_distances
+from autoweak.weak_labels.herding import Floats, herd, squared_distances
 from autoweak.weak_labels.looks import Vector
 from autoweak.weak_labels.verdict import Status, Verdict
 
 # Whether "nothing found" is right only a person can say.
 _NOTHING_FOUND = 0.75
 _NO_WEAK_LABEL = 0.5
-# So many are compared, the most doubtful ones: the table of similarities stays at 16 MB and a second.
-_COMPARED = 2000
-# So many are chosen one after the other; before they are reviewed, there is a new model and a new queue.
-_CHOSEN = 24
+# Doubt 1 counts three times as much as none: an image whose weak label is good is still one the model will meet.
+_SURE = 0.5
 # Images are alike (exp(-1/2) = 0.61) at this share of the median distance between two images.
 _ALIKE = 0.5
+# So many are compared, the most doubtful ones, and the others follow by doubt: a client waits for it.
+_COMPARED = 1000
 # Squared distances of unit vectors below this are rounding.
 _SAME = 1e-6
 
@@ -64,8 +64,8 @@ class Ranked:
 
     Attributes:
         image_id: which.
-        score: what its review is worth, higher first: the doubt it closes, its own (0 to 1) and that of images like it.
-        reason: the same for a person to read.
+        score: its place in the queue, from 1 for the first down to above 0 for the last.
+        reason: what is known about its weak label, for a person to read.
     """
 
     image_id: str
@@ -78,21 +78,23 @@ def review_order(waiting: Mapping[str, Judged | None], *, known: Sequence[str], 
 
     Args:
         waiting: image id to weak label, None where there is none.
-        known: ids of images that are labelled, or in someone's hands.
+        known: ids of images that are labelled, or in someone's hands; of the latter those that also wait come last.
         describe: image id to a vector (D,) that is near for images that look alike; None where it is not known. Asked
             for known images first, then for those that wait, the most doubtful first.
     """
     doubts = {image_id: doubt_of(judged) for image_id, judged in waiting.items()}
-    ordered = sorted(doubts, key=lambda image_id: (-doubts[image_id][0], image_id))
-    reference = [vector for vector in map(describe, sorted(set(known))) if vector is not None]
-    found = {image_id: describe(image_id) for image_id in ordered[:_COMPARED]}
-    vectors = {image_id: vector for image_id, vector in found.items() if vector is not None}
-    worth = _worth(vectors, reference, {image_id: doubt for image_id, (doubt, _) in doubts.items()})
-    ranked = [
-        Ranked(image_id, round(worth.get(image_id, doubt), 6), _reason(said, doubt, worth.get(image_id)))
-        for image_id, (doubt, said) in doubts.items()
+    by_doubt = sorted(doubts, key=lambda image_id: (-doubts[image_id][0], image_id))
+    taken = sorted(set(known))
+    vectors = {image_id: describe(image_id) for image_id in taken}
+    free = [image_id for image_id in by_doubt if image_id not in vectors]
+    vectors |= {image_id: describe(image_id) for image_id in free[:_COMPARED]}
+    weights = {image_id: _SURE + (doubts[image_id][0] if image_id in doubts else 0.0) for image_id in vectors}
+    order = [*_herded(vectors, weights, set(taken)), *free[_COMPARED:]]
+    order += [image_id for image_id in by_doubt if image_id in set(taken)]
+    count = len(order)
+    return [
+        Ranked(image_id, round((count - place) / count, 6), doubts[image_id][1]) for place, image_id in enumerate(order)
     ]
-    return sorted(ranked, key=lambda one: (-one.score, one.image_id))
 
 
 def doubt_of(judged: Judged | None) -> tuple[float, str]:
@@ -110,30 +112,25 @@ def doubt_of(judged: Judged | None) -> tuple[float, str]:
     return 1 - judged.quality, f"{said} (expected Dice {judged.quality:.2f})"
 
 
-def _worth(vectors: Mapping[str, Vector], reference: Sequence[Vector], doubts: Mapping[str, float]) -> dict[str, float]:
-    """What reviewing each described image closes after those before it were reviewed."""
-    if not vectors:
-        return {}
-    # By id, so that of equal gains the first id is chosen.
-    ids = sorted(vectors)
-    own = np.stack([vectors[image_id] for image_id in ids]).astype(np.float32)
-    both = np.concatenate([own, np.stack(reference)]).astype(np.float32) if reference else own
-    similarity = _similarity(squared_distances(own, both))
-    among, to_known = similarity[:, : len(ids)], similarity[:, len(ids) :]
-    np.fill_diagonal(among, 1.0)
-    weights = np.array([doubts[image_id] for image_id in ids], np.float32)
-    chosen = greedy_cover(weights, among, to_known.max(axis=1, initial=0.0), count=_CHOSEN)
-    return {ids[index]: gain for index, gain in chosen}
+def _herded(vectors: Mapping[str, Vector | None], weights: Mapping[str, float], taken: set[str]) -> list[str]:
+    """The ids that are not taken, in the order in which they make the taken ones most like all."""
+    # By doubt and then by id, so that of equally good images the doubtful one is chosen.
+    ids = sorted(vectors, key=lambda image_id: (-weights[image_id], image_id))
+    similarity = np.eye(len(ids))
+    places = [place for place, image_id in enumerate(ids) if vectors[image_id] is not None]
+    if places:
+        found = [vector for place in places if (vector := vectors[ids[place]]) is not None]
+        similarity[np.ix_(places, places)] = _similarity(squared_distances(np.stack(found)))
+    order = herd(
+        np.array([weights[image_id] for image_id in ids], np.float64),
+        similarity,
+        taken=np.array([image_id in taken for image_id in ids], bool),
+    )
+    return [ids[place] for place in order]
 
 
 def _similarity(squared: Floats) -> Floats:
-    """From squared distances (N, M) to similarities, 0 to 1, on the scale of the median distance."""
+    """From squared distances (N, N) to similarities, 0 to 1, on the scale of the median distance."""
     apart = squared[squared > _SAME]
     scale = _ALIKE**2 * float(np.median(apart)) if apart.size else 1.0
-    return np.asarray(np.exp(-squared / (2 * scale)), np.float32)
-
-
-def _reason(said: str, doubt: float, worth: float | None) -> str:
-    """The doubt in words, and how many images' doubts beside its own the review closes."""
-    others = 0 if worth is None or doubt <= 0 else round(worth / doubt - 1)
-    return said if others < 1 else f"{said}; it also stands for about {others} more that wait"
+    return np.asarray(np.exp(-squared / (2 * scale)))

@@ -47,11 +47,15 @@ class Cost:
     """How the coarse model is trained, so that many trainings fit in an hour.
 
     Attributes:
-        size: side of the network's input, pixels; `epochs`: of 25 steps; `folds`: members.
+        size: side of the network's input, pixels.
+        epochs: of 25 steps each.
+        batch_size: images a step.
+        folds: members.
     """
 
-    size: int = 64
+    size: int = 48
     epochs: int = 3
+    batch_size: int = 4
     folds: int = 2
 
     def of(self, task: Task) -> Task:
