@@ -3,7 +3,8 @@
     python scripts/measure_queue.py --data DATA --out OUT --kinds phantoms breast_ultrasound --seeds 0 1 2 3 4
 
 A simulated person answers with the truth. `phantoms` needs no data; the other kinds deal out the gold labels of
-DATA/<kind>/gold anew for each seed. Curves that are done are kept in OUT/curves and not made again.
+DATA/<kind>/gold anew for each seed. With --learner stand_in, a model that is trained in a second takes the place of the
+coarse model, so that many seeds can be had. Curves that are done are kept in OUT/curves and not made again.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from autoweak.experiments.review.material import PHANTOMS, Cost, Deal, gold_cour
 from autoweak.experiments.review.orders import ORDERS
 from autoweak.experiments.review.present import present
 from autoweak.experiments.review.results import Curve
-from autoweak.experiments.review.simulate import Course, Model, Point, Simulator
+from autoweak.experiments.review.simulate import Course, Learn, Model, Point, Simulator
+from autoweak.experiments.review.stand_in import Reader
 from autoweak.promptable import EmbeddingCache, load_promptable
 from autoweak.tasks import Task
-from autoweak.training import Sample, cross_validate
+from autoweak.training import Sample
 from autoweak.weak_labels.looks import looks_of
 
 DEALS = {
@@ -38,9 +40,18 @@ DEALS = {
 }
 
 
-def learn(samples: Sequence[Sample], task: Task, seed: int) -> Model:
+def train(samples: Sequence[Sample], task: Task, seed: int) -> Model:
     """The project's coarse model."""
+    from autoweak.training import cross_validate
+
     return cross_validate(samples, task=task, seed=seed)
+
+
+def learner_of(course: Course, options: argparse.Namespace, models: tuple[Any, Any]) -> Learn:
+    """What is trained in each round."""
+    if options.learner == "coarse":
+        return train
+    return Reader(*models, views=[case.view for case in (*course.start, *course.pool)]).learn
 
 
 def course_of(kind: str, seed: int, options: argparse.Namespace, models: tuple[Any, Any]) -> Course:
@@ -58,13 +69,16 @@ def course_of(kind: str, seed: int, options: argparse.Namespace, models: tuple[A
 
 def measure(kind: str, seed: int, options: argparse.Namespace, models: tuple[Any, Any]) -> list[Curve]:
     """The curves of one course, made or found."""
-    paths = {order: options.out / "curves" / f"{kind}-{seed}-{order}.json" for order in options.orders}
+    paths = {
+        order: options.out / "curves" / f"{options.learner}-{kind}-{seed}-{order}.json" for order in options.orders
+    }
     found = {order: json.loads(path.read_text()) for order, path in paths.items() if path.is_file()}
     curves = [Curve.from_dict(content) for content in found.values()]
     missing = [order for order in paths if order not in found]
     if not missing:
         return curves
-    simulator = Simulator(course_of(kind, seed, options, models), learn, *models)
+    course = course_of(kind, seed, options, models)
+    simulator = Simulator(course, learner_of(course, options, models), *models)
     for order in missing:
         points = simulator.run(ORDERS[order], tell=lambda point, order=order: told(kind, seed, order, point))
         curves.append(
@@ -98,6 +112,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=list(DEALS), default=list(DEALS))
     parser.add_argument("--orders", nargs="+", choices=list(ORDERS), default=list(ORDERS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--learner", choices=["coarse", "stand_in"], default="coarse", help="what is trained (coarse)")
     parser.add_argument("--size", type=int, default=Cost.size, help="side of the coarse network's input, pixels")
     parser.add_argument("--epochs", type=int, default=Cost.epochs, help="epochs of 25 steps for each fold")
     options = parser.parse_args()
@@ -107,6 +122,7 @@ def main() -> None:
         for kind in options.kinds:
             curves.extend(measure(kind, seed, options, models))
     settings = {
+        "learner": options.learner,
         "cost": asdict(Cost(size=options.size, epochs=options.epochs)),
         **{kind: asdict(DEALS[kind]) for kind in options.kinds},
     }

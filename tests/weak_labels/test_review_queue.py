@@ -35,9 +35,9 @@ def _order(waiting: dict[str, Any], *, known: tuple[str, ...] = (), **vectors: l
     return [one.image_id for one in _rank(waiting, known=known, **vectors)]
 
 
-def test_without_descriptions_the_most_doubtful_come_first() -> None:
+def test_without_descriptions_the_half_doubtful_come_first_and_the_hopeless_and_sure_last() -> None:
     weak = {"good": _weak(0.92), "doubtful": _weak(0.6), "bad": _weak(0.1), "none": NOTHING, "new": None}
-    assert _order(weak) == ["bad", "none", "new", "doubtful", "good"]
+    assert _order(weak) == ["new", "doubtful", "none", "bad", "good"]
 
 
 def test_of_equally_doubtful_the_unlike_any_labelled_come_first() -> None:
@@ -46,7 +46,7 @@ def test_of_equally_doubtful_the_unlike_any_labelled_come_first() -> None:
     assert _order(weak, gold=[0, 1], a=[1, 0.1], b=[0, 1]) == ["a", "b"]
 
 
-def test_of_equally_unlike_the_doubtful_come_first() -> None:
+def test_of_equally_unlike_the_open_ones_come_first() -> None:
     weak = {"sure": _weak(0.95), "unsure": _weak(0.3)}
     assert _order(weak, gold=[0, 0, 1], sure=[1, 0, 0], unsure=[0, 1, 0]) == ["unsure", "sure"]
 
@@ -55,7 +55,7 @@ def test_typical_comes_before_an_outlier_of_the_same_doubt() -> None:
     weak = {name: _weak(0.5) for name in ("odd", "a", "b", "c")}
     vectors = {"odd": [-1, 0, 1], "a": [1, 0.12, 0], "b": [1, 0.1, 0], "c": [1, 0.08, 0]}
     order = _order(weak, gold=[0, 0, -1], **vectors)
-    assert order[0] == "b"
+    assert order[0] != "odd"
     assert order[-1] != "odd"  # the third of a kind tells less than the first of another
 
 

@@ -1,18 +1,19 @@
 """The review queue: which image a person should look at next, so that the loop learns fastest.
 
 A model learns best from labels whose mixture is that of the images it will meet. So the next image is the one that
-brings the labelled images nearest to all images of these studies, where doubtful ones count more than those whose weak
-label is probably good (kernel herding, Chen 2010, with the doubts as weights). The first images of the queue are
+brings the labelled images nearest to all images of these studies (kernel herding, Chen 2010). In that mixture an image
+counts most where its weak label is half doubtful: little is learned from what the model can do already, and as little
+from what nobody can do anything with. The first images of the queue are
 
 - *typical*: with few labels an outlier, or an image that shows nothing, teaches nothing about the others (Hacohen
   2022);
 - *diverse*, also within the batch that is reviewed between two trainings: once one of a kind is labelled or in
   someone's hands, the next one comes from elsewhere (as for core-sets: Sener 2018), but a common kind comes more often;
-- *doubtful*, of those that are equally typical and new. Doubt alone goes for what the model cannot do at all, first of
-  all for images that nobody can do anything with.
+- *open*: of those that are equally typical and new, the ones that may be right or wrong (as in Yang 2017, who asks for
+  what is uncertain and stands for the rest).
 
 Two images are alike on the scale of the distances between all images of these studies. An image that is not described
-is like itself alone; if none is, the lowest quality comes first.
+is like itself alone; if none is, the half doubtful ones come first.
 """
 
 from __future__ import annotations
@@ -30,11 +31,9 @@ from autoweak.weak_labels.verdict import Status, Verdict
 # Whether "nothing found" is right only a person can say.
 _NOTHING_FOUND = 0.75
 _NO_WEAK_LABEL = 0.5
-# Doubt 1 counts three times as much as none: an image whose weak label is good is still one the model will meet.
-_SURE = 0.5
-# Images are alike (exp(-1/2) = 0.61) at this share of the median distance between two images.
-_ALIKE = 0.5
-# So many are compared, the most doubtful ones, and the others follow by doubt: a client waits for it.
+# What an image without any doubt counts against a half doubtful one: the model will meet it too.
+_LEAST = 0.25
+# So many are compared, those that count most, and the others follow: a client waits for it.
 _COMPARED = 1000
 # Squared distances of unit vectors below this are rounding.
 _SAME = 1e-6
@@ -80,17 +79,15 @@ def review_order(waiting: Mapping[str, Judged | None], *, known: Sequence[str], 
         waiting: image id to weak label, None where there is none.
         known: ids of images that are labelled, or in someone's hands; of the latter those that also wait come last.
         describe: image id to a vector (D,) that is near for images that look alike; None where it is not known. Asked
-            for known images first, then for those that wait, the most doubtful first.
+            for known images first, then for those that wait, those that count most first.
     """
     doubts = {image_id: doubt_of(judged) for image_id, judged in waiting.items()}
-    by_doubt = sorted(doubts, key=lambda image_id: (-doubts[image_id][0], image_id))
-    taken = sorted(set(known))
-    vectors = {image_id: describe(image_id) for image_id in taken}
-    free = [image_id for image_id in by_doubt if image_id not in vectors]
-    vectors |= {image_id: describe(image_id) for image_id in free[:_COMPARED]}
-    weights = {image_id: _SURE + (doubts[image_id][0] if image_id in doubts else 0.0) for image_id in vectors}
-    order = [*_herded(vectors, weights, set(taken)), *free[_COMPARED:]]
-    order += [image_id for image_id in by_doubt if image_id in set(taken)]
+    weights = {**dict.fromkeys(known, _weight(0.0)), **{key: _weight(doubt) for key, (doubt, _) in doubts.items()}}
+    taken = set(known)
+    by_weight = sorted(doubts, key=lambda image_id: (-weights[image_id], image_id))
+    free = [image_id for image_id in by_weight if image_id not in taken]
+    vectors = {image_id: describe(image_id) for image_id in (*sorted(taken), *free[:_COMPARED])}
+    order = [*_herded(vectors, weights, taken), *free[_COMPARED:], *(one for one in by_weight if one in taken)]
     count = len(order)
     return [
         Ranked(image_id, round((count - place) / count, 6), doubts[image_id][1]) for place, image_id in enumerate(order)
@@ -112,9 +109,14 @@ def doubt_of(judged: Judged | None) -> tuple[float, str]:
     return 1 - judged.quality, f"{said} (expected Dice {judged.quality:.2f})"
 
 
+def _weight(doubt: float) -> float:
+    """What an image counts: the variance of what is wrong with the probability `doubt`, and a bit for all."""
+    return _LEAST + (1 - _LEAST) * 4 * doubt * (1 - doubt)
+
+
 def _herded(vectors: Mapping[str, Vector | None], weights: Mapping[str, float], taken: set[str]) -> list[str]:
     """The ids that are not taken, in the order in which they make the taken ones most like all."""
-    # By doubt and then by id, so that of equally good images the doubtful one is chosen.
+    # By weight and then by id, so that of equally good images the one that counts more is chosen.
     ids = sorted(vectors, key=lambda image_id: (-weights[image_id], image_id))
     similarity = np.eye(len(ids))
     places = [place for place, image_id in enumerate(ids) if vectors[image_id] is not None]
@@ -130,7 +132,7 @@ def _herded(vectors: Mapping[str, Vector | None], weights: Mapping[str, float], 
 
 
 def _similarity(squared: Floats) -> Floats:
-    """From squared distances (N, N) to similarities, 0 to 1, on the scale of the median distance."""
+    """From squared distances (N, N) to similarities, 0 to 1: exp(-1/2) at the median distance."""
     apart = squared[squared > _SAME]
-    scale = _ALIKE**2 * float(np.median(apart)) if apart.size else 1.0
+    scale = float(np.median(apart)) if apart.size else 1.0
     return np.asarray(np.exp(-squared / (2 * scale)))
