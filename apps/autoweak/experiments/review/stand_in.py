@@ -110,7 +110,7 @@ class Reader:
 
     def _fit(self, samples: Sequence[Sample], labels: int) -> Array:
         sums = [self.sums(sample, labels) for sample in samples]
-        left, right = sum(one[0] for one in sums), sum(one[1] for one in sums)
+        left, right = (np.sum([one[side] for one in sums], axis=0) for side in (0, 1))
         shrunk = left + _SHRINKAGE * len(samples) * np.eye(len(left), dtype=np.float32)
         return np.asarray(np.linalg.solve(shrunk, right), np.float32)
 
