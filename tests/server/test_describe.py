@@ -30,3 +30,17 @@ def test_other_weights_make_other_vectors(tmp_path: Path, monkeypatch: pytest.Mo
     newer = dataclasses.replace(registry.MODELS["small"], sha256="0" * 64)
     monkeypatch.setattr(registry, "MODELS", MappingProxyType({**registry.MODELS, "small": newer}))
     assert Descriptions(live).get(study, compute=False) is None
+
+
+def test_what_lies_elsewhere_is_not_fetched_to_be_described(tmp_path: Path) -> None:
+    write_phantom_studies(tmp_path / "studies", kind=PhantomKind.ULTRASOUND, gold=1, unlabelled=1, validation=0, seed=0)
+    root = next(tmp_path.rglob("labels")).parent
+    live = Live(root, Settings(task="breast_ultrasound"))
+    fetched: list[str] = []
+    live.memory.fetch = lambda study: fetched.append(study.image_id)
+    here, away = open_studies(root).studies
+    away.path.unlink()
+    describe = Descriptions(live).within({study.image_id: study for study in (here, away)})
+    assert describe(here.image_id) is not None
+    assert describe(away.image_id) is None
+    assert fetched == []

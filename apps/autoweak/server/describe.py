@@ -1,4 +1,4 @@
-"""A short vector for each image, near for images that look alike: the mean of its embedding."""
+"""Vectors of what images look like, made while a client may wait and kept in the workspace."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from autoweak.atomic import write_with
 from autoweak.errors import AutoweakError
 from autoweak.promptable.registry import get_entry
 from autoweak.server.live import Live
-from autoweak.server.ranking import Vector
 from autoweak.studies import Study
+from autoweak.weak_labels.looks import Vector, looks_of
 
 # A client waits for its next image; what is not described by then is described by the next request.
 _SECONDS = 1.5
@@ -26,7 +26,7 @@ class Descriptions:
         self._known: dict[Path, Vector] = {}
 
     def within(self, studies: dict[str, Study]) -> _Hurried:
-        """A function for `rank` that describes images only as long as a client may wait."""
+        """A function for `review_order` that describes images only as long as a client may wait."""
         return _Hurried(self, studies, time.monotonic() + _SECONDS)
 
     def get(self, study: Study, *, compute: bool) -> Vector | None:
@@ -47,9 +47,7 @@ class Descriptions:
         except AutoweakError:
             return None
         model, cache = self._live.promptable()
-        features = cache.get(model, view[view.shape[0] // 2]).features.numpy()
-        mean = features.reshape(features.shape[0], -1).mean(axis=1)
-        vector: Vector = (mean / max(float(np.linalg.norm(mean)), 1e-8)).astype(np.float32)
+        vector = looks_of(view, model=model, cache=cache)
 
         def write(partial: Path) -> None:
             with partial.open("wb") as stream:
@@ -77,8 +75,10 @@ class _Hurried:
         self._deadline = deadline
 
     def __call__(self, image_id: str) -> Vector | None:
-        compute = time.monotonic() < self._deadline
-        return self._descriptions.get(self._studies[image_id], compute=compute)
+        study = self._studies[image_id]
+        # What lies on an image server alone is not fetched to be described: its weak label brings it here.
+        compute = time.monotonic() < self._deadline and study.path.exists()
+        return self._descriptions.get(study, compute=compute)
 
 
 def _stored(path: Path) -> Vector | None:

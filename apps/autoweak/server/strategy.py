@@ -10,15 +10,15 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from autoweak.server.datastore import FolderDatastore
 from autoweak.server.describe import Descriptions
 from autoweak.server.leases import Leases
-from autoweak.server.ranking import rank
 from autoweak.synthesis.marks import is_marked
+from autoweak.weak_labels.review_queue import review_order
 
 
 class WeakLabelStrategy(Strategy):
-    """Doubtful weak labels first, then images unlike those labelled; never one that another client has."""
+    """The order of `weak_labels.review_queue`; never an image that another client has."""
 
     def __init__(self, datastore: FolderDatastore, leases: Leases, descriptions: Descriptions) -> None:
-        super().__init__("The image whose review helps most: doubtful weak labels first, then unlike ones")
+        super().__init__("The image whose review tells most: doubtful, typical, and unlike those labelled")
         self._datastore = datastore
         self._leases = leases
         self._descriptions = descriptions
@@ -33,7 +33,7 @@ class WeakLabelStrategy(Strategy):
         waiting = {study.image_id: self._datastore.sidecar(study) for study in shown}
         known = [study.image_id for study in studies.gold] + [image_id for image_id in held if image_id in waiting]
         every = {study.image_id: study for study in studies.studies}
-        ranked = rank(waiting, known=known, describe=self._descriptions.within(every))
+        ranked = review_order(waiting, known=known, describe=self._descriptions.within(every))
         client = str(request.get("client_id") or "")[:200]
         chosen = self._leases.take(client, [one.image_id for one in ranked])
         best = next((one for one in ranked if one.image_id == chosen), None)
