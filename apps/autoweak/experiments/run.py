@@ -153,7 +153,7 @@ def run_cells(plan: Plan) -> Results:
     cells = plan.cells()
     with plan.workspace.lock():
         for number, cell in enumerate(cells, start=1):
-            bench = _bench(plan, cell, Numbered(plan.context.progress, number, len(cells)))
+            bench = bench_of(plan, cell, Numbered(plan.context.progress, number, len(cells)))
             found = load_result(plan.folder, cell, bench.key)
             resumed += found is not None
             try:
@@ -190,7 +190,8 @@ def _run(plan: Plan, cell: Cell, bench: Bench) -> CellResult:
     return result
 
 
-def _bench(plan: Plan, cell: Cell, progress: Progress) -> Bench:
+def bench_of(plan: Plan, cell: Cell, progress: Progress) -> Bench:
+    """The bench of a cell; nothing is read or trained yet."""
     entry, draw, base = plan.entry(cell.name), plan.draw(cell), plan.context
     context = ArmContext(
         studies=subset(base.studies, draw),
@@ -219,6 +220,7 @@ def _bench(plan: Plan, cell: Cell, progress: Progress) -> Bench:
 
 def _inputs(plan: Plan, entry: ArmEntry, draw: Draw, seed: int) -> dict[str, Any]:
     """All that the weak labels of an arm depend on beside the image, as plain data."""
+    from autoweak.experiments.arms.s4 import recipe_of
     from autoweak.training.recipe import RECIPE
     from autoweak.training.start import start_sha256
 
@@ -229,6 +231,7 @@ def _inputs(plan: Plan, entry: ArmEntry, draw: Draw, seed: int) -> dict[str, Any
         "gold": [[known.image_id, known.sha256, known.truth_sha256] for known in draw.gold],
         "promptable": plan.promptable[0].identity(),
         "recipe": asdict(RECIPE),
+        "prompt_recipe": asdict(recipe_of(entry)) if "losses" in ARMS[entry.arm].takes else None,
         "start": start_sha256(),
         "seed": seed,
         "version": autoweak.__version__,
@@ -236,5 +239,11 @@ def _inputs(plan: Plan, entry: ArmEntry, draw: Draw, seed: int) -> dict[str, Any
 
 
 def _truth_suffices(experiment: Experiment, material: Material) -> bool:
-    known = sum(bool(one.truth_sha256) for one in (*material.gold, *material.unlabelled))
-    return known - max(experiment.gold) >= max(experiment.weak)
+    """Whether every pool can be drawn from images whose truth is known."""
+    try:
+        for seed in experiment.seeds:
+            for gold in experiment.gold:
+                material.draw(gold=gold, weak=max(experiment.weak), seed=seed, truth=True)
+    except ExperimentError:
+        return False
+    return True

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 from autoweak import task_files
 from autoweak.errors import ExperimentError
 from autoweak.tasks import NAME_PATTERN
+from autoweak.training.prompt_recipe import Term
 
 Count = Annotated[StrictInt, Field(ge=0, le=100_000)]
 FOLDERS = ("studies", "truth", "images", "labels")
@@ -31,6 +32,8 @@ class ArmEntry(_Part):
         keep_gold: train on gold beside the weak labels.
         per: simulated prompts for the whole class in a slice, or for each connected component.
         jitter: simulated boxes move each side by up to this share of the box.
+        losses: the terms of the loss that prompts are learned with; all three where it is not given.
+        published: weigh and count the size term as S4 does, not as this project does.
     """
 
     arm: StrictStr
@@ -40,6 +43,16 @@ class ArmEntry(_Part):
     keep_gold: StrictBool | None = None
     per: Literal["class", "component"] | None = None
     jitter: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] | None = None
+    losses: Annotated[tuple[Term, ...], Field(min_length=1)] | None = None
+    published: StrictBool | None = None
+
+    @field_validator("losses")
+    @classmethod
+    def _each_once(cls, losses: tuple[Term, ...] | None) -> tuple[Term, ...] | None:
+        if losses is not None and len(set(losses)) != len(losses):
+            msg = f"losses lists {next(one for one in losses if losses.count(one) > 1)!r} twice"
+            raise ValueError(msg)
+        return None if losses is None else tuple(sorted(losses))
 
     @property
     def name(self) -> str:
