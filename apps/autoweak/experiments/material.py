@@ -17,6 +17,7 @@ from autoweak.loop.coarse import read_patients
 from autoweak.loop.context import Context
 from autoweak.progress import each
 from autoweak.studies import StudiesFolder, Study, StudyImage, list_images, read_label
+from autoweak.synthesis.marks import Mark
 from autoweak.training.seeds import derive_seed
 
 Array = npt.NDArray[Any]
@@ -29,11 +30,13 @@ class Known:
     Attributes:
         study: the image; its `gold` is the truth where that is known, whoever may see it.
         sha256: of the image; `truth_sha256`: of the file with its truth, empty where that is not known.
+        mark: where a synthetic image comes from; None for images of patients.
     """
 
     study: Study
     sha256: str
     truth_sha256: str = ""
+    mark: Mark | None = None
 
     @property
     def image_id(self) -> str:
@@ -52,10 +55,11 @@ class Truth:
 
 @dataclass(frozen=True)
 class Draw:
-    """What one cell may use: `gold` with labels, `pool` without; both in order of image id."""
+    """What one cell may use: `gold` with labels, `pool` and `synthetic` images without; all in order of image id."""
 
     gold: tuple[Known, ...]
     pool: tuple[Known, ...]
+    synthetic: tuple[Known, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,15 +71,17 @@ class Material:
         unlabelled: the other ones; the truth of some may be known, see `spec.Data.truth`.
         evaluation: images with truth that are never learned from.
         patients: image id to patient, of the studies where that is known.
+        synthetic: marked images that lie beside the studies, where an arm asks for some.
     """
 
     gold: tuple[Known, ...]
     unlabelled: tuple[Known, ...]
     evaluation: tuple[Known, ...]
     patients: Mapping[str, str] = field(default_factory=dict)
+    synthetic: tuple[Known, ...] = ()
 
-    def draw(self, *, gold: int, weak: int, seed: int, truth: bool) -> Draw:
-        """Draw gold and unlabelled images; with the same seed, fewer weak ones are a part of more.
+    def draw(self, *, gold: int, weak: int, seed: int, truth: bool, synthetic: int = 0) -> Draw:
+        """Draw gold, unlabelled and synthetic images; with the same seed, fewer are a part of more.
 
         No unlabelled image is of a patient with a gold label, or a copy of a gold image: the Dice of weak labels
         would be measured on patients who were learned from.
@@ -85,6 +91,7 @@ class Material:
             weak: how many images without one: unlabelled ones, and gold ones whose label is then held back.
             seed: of the draw.
             truth: take only images whose truth is known into the pool.
+            synthetic: how many synthetic images.
 
         Raises:
             ExperimentError: there are not as many.
@@ -104,7 +111,13 @@ class Material:
                 f"The experiment asks for {weak} weak labels beside {gold} gold ones, and there are {len(pool)} "
                 f"{what}: {hint}."
             )
-        return Draw(_ordered(chosen), _ordered(pool[:weak]))
+        if synthetic > len(self.synthetic):
+            raise ExperimentError(
+                f"An arm asks for {synthetic} synthetic images, and {len(self.synthetic)} that carry the mark of "
+                f"`autoweak synthesise` lie beside the studies: draw more with it, or lower synthetic."
+            )
+        drawn = _shuffled(self.synthetic, derive_seed(seed, "synthetic"))[:synthetic]
+        return Draw(_ordered(chosen), _ordered(pool[:weak]), _ordered(drawn))
 
     def _patient(self, known: Known) -> str:
         """The patient of an image; one of whom nothing is known is a patient of its own."""

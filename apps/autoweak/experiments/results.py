@@ -12,6 +12,7 @@ from autoweak.experiments.cells import CellResult
 from autoweak.experiments.metrics import Comparison, Summary, compare, holm, summarise
 from autoweak.experiments.run import Results
 
+WEAK_KEYS = ("used", "synthetic_used", "empty", "extreme", "dice", "estimated")
 # A row by arm, gold count and weak count.
 Place = tuple[str, int, int]
 
@@ -108,7 +109,7 @@ def _row(arm: str, cells: Sequence[CellResult]) -> Row:
         iou=mean(score.iou for result in cells for score in result.scores),
         hd95=mean(distances) if distances else None,
         hd95_missing=len(labels) - len(distances),
-        weak_labels={key: _mean_of(cells, key) for key in ("used", "empty", "extreme", "dice", "estimated")},
+        weak_labels={key: _mean_of(cells, key) for key in WEAK_KEYS},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,10 @@ from autoweak.experiments.arms import ARMS, check_arms, entries_of, reference_of
 from autoweak.experiments.arms.arm import Array
 from autoweak.experiments.arms.bench import ArmContext, Bench
 from autoweak.experiments.cells import Cell, CellResult, load_result, save_result
-from autoweak.experiments.material import Draw, Material, collect, read_truth, subset
+from autoweak.experiments.material import Draw, Known, Material, collect, read_truth, subset
 from autoweak.experiments.metrics import ImageScore, score_image
 from autoweak.experiments.spec import ArmEntry, Experiment
+from autoweak.experiments.synthetic import synthetic_images
 from autoweak.loop.context import Context, Problem
 from autoweak.progress import Progress, each
 from autoweak.tasks import Task
@@ -78,7 +79,7 @@ class Plan:
             for seed in self.experiment.seeds
             for gold in self.experiment.gold
             for entry in self.entries
-            for weak in (self._weak if ARMS[entry.arm].uses_weak else (0,))
+            for weak in self._weak(entry)
         )
 
     def entry(self, name: str) -> ArmEntry:
@@ -87,11 +88,16 @@ class Plan:
 
     def draw(self, cell: Cell) -> Draw:
         """The images of a cell."""
-        return self.material.draw(gold=cell.gold, weak=cell.weak, seed=cell.seed, truth=self.draws_truth)
+        synthetic = self.entry(cell.name).synthetic or 0
+        return self.material.draw(
+            gold=cell.gold, weak=cell.weak, seed=cell.seed, truth=self.draws_truth, synthetic=synthetic
+        )
 
-    @property
-    def _weak(self) -> tuple[int, ...]:
-        return tuple(count for count in self.experiment.weak if count)
+    def _weak(self, entry: ArmEntry) -> tuple[int, ...]:
+        """How many images of patients an arm gets; synthetic ones alone can be enough."""
+        if not ARMS[entry.arm].uses_weak:
+            return (0,)
+        return tuple(count for count in self.experiment.weak if count or entry.synthetic)
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,8 @@ def prepare(experiment: Experiment, task: Task, *, out: Path | None, progress: P
     workspace.check_task(task.name)
     loaded = context.load_promptable()
     material = collect(context, truth=data.truth, images=data.images, labels=data.labels)
+    if any(entry.synthetic for entry in experiment.arms):
+        material = replace(material, synthetic=synthetic_images(context, material.evaluation))
     entries = entries_of(experiment, truth=_truth_suffices(experiment, material))
     plan = Plan(
         experiment=experiment,
@@ -205,14 +213,17 @@ def bench_of(plan: Plan, cell: Cell, progress: Progress) -> Bench:
         shared=plan.promptable,
     )
     common = _inputs(plan, entry, draw, cell.seed)
-    pool = [[known.image_id, known.sha256, known.truth_sha256] for known in draw.pool]
-    evaluation = [[known.image_id, known.sha256, known.truth_sha256] for known in plan.material.evaluation]
+    images = {
+        "pool": _plain(draw.pool),
+        "synthetic": _plain(draw.synthetic),
+        "evaluation": _plain(plan.material.evaluation),
+    }
     return Bench(
         arm=ARMS[entry.arm],
         entry=entry,
         context=context,
         draw=draw,
-        key=fingerprint({**common, "pool": pool, "evaluation": evaluation, "hd95": plan.experiment.hd95}),
+        key=fingerprint({**common, **images, "hd95": plan.experiment.hd95}),
         label_key=fingerprint(common),
         folder=plan.folder,
     )
@@ -226,9 +237,9 @@ def _inputs(plan: Plan, entry: ArmEntry, draw: Draw, seed: int) -> dict[str, Any
 
     return {
         "arm": entry.arm,
-        "options": entry.options(),
+        "options": entry.label_options(),
         "task": plan.task.model_dump(mode="json", exclude={"segments"}),
-        "gold": [[known.image_id, known.sha256, known.truth_sha256] for known in draw.gold],
+        "gold": _plain(draw.gold),
         "promptable": plan.promptable[0].identity(),
         "recipe": asdict(RECIPE),
         "prompt_recipe": asdict(recipe_of(entry)) if "losses" in ARMS[entry.arm].takes else None,
@@ -236,6 +247,10 @@ def _inputs(plan: Plan, entry: ArmEntry, draw: Draw, seed: int) -> dict[str, Any
         "seed": seed,
         "version": autoweak.__version__,
     }
+
+
+def _plain(images: tuple[Known, ...]) -> list[list[str]]:
+    return [[known.image_id, known.sha256, known.truth_sha256] for known in images]
 
 
 def _truth_suffices(experiment: Experiment, material: Material) -> bool:

@@ -32,6 +32,8 @@ class ArmEntry(_Part):
         keep_gold: train on gold beside the weak labels.
         per: simulated prompts for the whole class in a slice, or for each connected component.
         jitter: simulated boxes move each side by up to this share of the box.
+        policy_options: what to change in the prompt policy, as in a task file.
+        synthetic: how many synthetic images (`autoweak synthesise`) get weak labels beside those of patients.
         losses: the terms of the loss that prompts are learned with; all three where it is not given.
         published: weigh and count the size term as S4 does, not as this project does.
     """
@@ -43,6 +45,8 @@ class ArmEntry(_Part):
     keep_gold: StrictBool | None = None
     per: Literal["class", "component"] | None = None
     jitter: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] | None = None
+    policy_options: dict[StrictStr, Any] | None = None
+    synthetic: Annotated[StrictInt, Field(ge=1, le=100_000)] | None = None
     losses: Annotated[tuple[Term, ...], Field(min_length=1)] | None = None
     published: StrictBool | None = None
 
@@ -61,7 +65,11 @@ class ArmEntry(_Part):
 
     def options(self) -> dict[str, Any]:
         """The options that are set."""
-        return self.model_dump(exclude={"arm", "title"}, exclude_none=True)
+        return self.model_dump(mode="json", exclude={"arm", "title"}, exclude_none=True)
+
+    def label_options(self) -> dict[str, Any]:
+        """Those that a weak label depends on; how many others there are is none of them."""
+        return {key: value for key, value in self.options().items() if key != "synthetic"}
 
 
 class Data(_Part):

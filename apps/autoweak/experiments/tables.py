@@ -37,12 +37,20 @@ def cells_of(row: Row) -> list[object]:
         None if row.deviation is None else f"± {row.deviation:.3f}",
         row.iou,
         _distance(row),
-        None if not row.weak else f"{row.weak_labels['used'] or 0:.0f}",
+        _used(row),
         row.weak_labels["dice"],
         None if row.comparison is None else f"{row.comparison.difference.mean:+.3f}",
         p_value(row.p_holm),
         verdict(row),
     ]
+
+
+def _used(row: Row) -> str | None:
+    """How many weak labels were trained on: of patients, and of synthetic images."""
+    synthetic = row.weak_labels["synthetic_used"] or 0
+    if not row.weak and not synthetic:
+        return None
+    return f"{row.weak_labels['used'] or 0:.0f}" + (f" + {synthetic:.0f} synthetic" if synthetic else "")
 
 
 def _distance(row: Row) -> str | None:

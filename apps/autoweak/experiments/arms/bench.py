@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +72,7 @@ class WeakCount:
 
     Attributes:
         offered: how many there were; `used`: how many were trained on.
+        synthetic: how many synthetic ones there were beside them; `synthetic_used`: how many were trained on.
         empty: left out as nothing was found; `extreme`: left out by `drop_extreme`.
         dice: Dice of each weak label whose truth is known, empty ones included; for the table alone.
         estimated: the promptable model's own estimate of its Dice, 2 s / (1 + s) of its IoU s, where an arm notes it.
@@ -79,6 +80,8 @@ class WeakCount:
 
     offered: int = 0
     used: int = 0
+    synthetic: int = 0
+    synthetic_used: int = 0
     empty: int = 0
     extreme: int = 0
     dice: list[float] = field(default_factory=list)
@@ -86,7 +89,8 @@ class WeakCount:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: counts and means."""
-        counts = {key: getattr(self, key) for key in ("offered", "used", "empty", "extreme")}
+        keys = ("offered", "used", "synthetic", "synthetic_used", "empty", "extreme")
+        counts = {key: getattr(self, key) for key in keys}
         means = {key: float(np.mean(found)) if (found := getattr(self, key)) else None for key in ("dice", "estimated")}
         return {**counts, **means, "scored": len(self.dice)}
 
@@ -145,10 +149,13 @@ class Bench:
         if self.arm.uses_gold:
             _ = self.coarse  # first, so that its progress is shown as its own
         self.context.progress.stage(f"{self.entry.name}: weak labels")
-        made = [self._weak_sample(known, maker) for known in each(self.draw.pool, self.context.progress)]
-        samples = [sample for sample in made if sample is not None]
-        self.weak.offered, self.weak.used = len(self.draw.pool), len(samples)
-        return samples
+        offered = (*self.draw.pool, *self.draw.synthetic)
+        made = [self._weak_sample(known, maker) for known in each(offered, self.context.progress)]
+        patients = len(self.draw.pool)
+        self.weak.offered, self.weak.used = patients, sum(sample is not None for sample in made[:patients])
+        self.weak.synthetic = len(self.draw.synthetic)
+        self.weak.synthetic_used = sum(sample is not None for sample in made[patients:])
+        return [sample for sample in made if sample is not None]
 
     def unlabelled_samples(self) -> list[Sample]:
         """The cell's unlabelled images as samples with empty masks, for arms that need no weak label."""
@@ -211,7 +218,7 @@ class Bench:
         image, view = read
         truth = self._truth(known, image)
         scene = Scene(known.image_id, view, truth if self.arm.needs_truth else None)
-        mask = self._weak_mask(image, scene, maker)
+        mask = self._weak_mask(known, image, scene, maker)
         if truth is not None:
             self.weak.dice.append(score_image(mask, truth, labels=self.labels).dice)
         if not mask.any():
@@ -231,28 +238,29 @@ class Bench:
             self.context.report_problem(known.image_id, error)
             return None
 
-    def _weak_mask(self, image: StudyImage, scene: Scene, maker: Maker) -> Array:
+    def _weak_mask(self, known: Known, image: StudyImage, scene: Scene, maker: Maker) -> Array:
         """The weak label as a file in the image's own geometry with a sidecar; what is there is not made again."""
         folder = self.folder / "weak_labels" / self.label_key[:16]
         path, sidecar = folder / f"{scene.image_id}{mask_suffix(image)}", folder / f"{scene.image_id}.json"
-        known = read_json(sidecar)
-        if known is not None and path.is_file():
-            self.weak.estimated.extend(known.get("estimated", []))
+        before = read_json(sidecar)
+        if before is not None and path.is_file():
+            self.weak.estimated.extend(before.get("estimated", []))
             return read_label(path, image=image, task=self.context.task).mask
         self.estimates.clear()
         mask = maker(scene)
         self.weak.estimated.extend(self.estimates)
         write_mask(path, mask, image=image)
-        write_json(sidecar, self._sidecar(image))
+        write_json(sidecar, self._sidecar(known))
         return mask
 
-    def _sidecar(self, image: StudyImage) -> dict[str, Any]:
+    def _sidecar(self, known: Known) -> dict[str, Any]:
         """What the weak label was made of; written after the mask, so a mask with a sidecar is complete."""
         return {
             "arm": self.arm.name,
-            "options": self.entry.options(),
-            "image": {"id": image.image_id, "sha256": image.sha256},
-            "gold": [known.image_id for known in self.draw.gold],
+            "options": self.entry.label_options(),
+            "image": {"id": known.image_id, "sha256": known.sha256},
+            "synthetic": None if known.mark is None else asdict(known.mark),
+            "gold": [gold.image_id for gold in self.draw.gold],
             "coarse": self.coarse.sha256 if self.arm.uses_gold else None,
             "promptable": self.promptable[0].identity(),
             "seed": self.context.seed,
