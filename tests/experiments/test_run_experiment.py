@@ -19,6 +19,7 @@ from autoweak.experiments.presenting import present
 from autoweak.experiments.results import rows_of
 from autoweak.experiments.run import Plan, Results, prepare, run_cells
 from autoweak.experiments.spec import Data, Experiment
+from autoweak.experiments.tables import weak_table
 from autoweak.progress import NoProgress
 from autoweak.tasks import Task
 from tests.experiments.conftest import toy_task
@@ -180,6 +181,29 @@ def test_the_extreme_filter_drops_small_objects_and_the_report_warns(data: Path,
     assert dropped["extreme"] > 0
     path, _ = present(results, source="name: toy", command="autoweak experiment toy.yaml")
     assert "throws away small objects" in path.read_text()
+
+
+def test_filters_by_foreground_drop_what_is_smaller_or_larger(data: Path, task: Task) -> None:
+    arms = [
+        {"arm": "s1_box", "title": "all", "drop_below": 0.001, "drop_above": 0.9},
+        {"arm": "s1_box", "title": "none small", "drop_below": 0.9},
+        {"arm": "s1_box", "title": "none large", "drop_above": 0.01},
+    ]
+    results = run_of(data, task, arms=arms, ground=False)
+    assert [result.weak["used"] for result in results.results] == [3, 0, 0]
+    assert [result.weak["extreme"] for result in results.results] == [0, 3, 3]
+    weak = weak_table(rows_of(results))[0]
+    assert [row[weak.header.index("dropped by filters")] for row in weak.rows] == ["0", "3", "3"]
+
+
+def test_the_models_own_estimate_is_kept_by_label_and_shown(data: Path, task: Task) -> None:
+    results = run_of(data, task, arms=["s3_refined", "s3_trained_refined"], ground=False)
+    expected = pytest.approx(2 * 0.9 / 1.9)
+    assert [result.weak["estimated"] for result in results.results] == [expected, expected]
+    sidecars = list((data / "out" / "weak_labels").rglob("*.json"))
+    assert [one["label"] for path in sidecars for one in json.loads(path.read_text())["estimated"]] == [1, 1, 1]
+    again = run_of(data, task, arms=["s3_trained_refined"], weak=[3, 2], ground=False)
+    assert [result.weak["estimated"] for result in again.results] == [expected, expected]
 
 
 def test_the_report_holds_table_pictures_and_all_that_is_needed_again(data: Path, task: Task) -> None:

@@ -12,6 +12,8 @@ from autoweak.errors import ExperimentError
 from autoweak.tasks import NAME_PATTERN
 from autoweak.training.prompt_recipe import Term
 
+Footprint = Literal["square", "disk", "diamond"]
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Count = Annotated[StrictInt, Field(ge=0, le=100_000)]
 FOLDERS = ("studies", "truth", "images", "labels")
 
@@ -29,9 +31,14 @@ class ArmEntry(_Part):
         policy: prompt policy, of arms that prompt from a coarse map.
         drop_extreme: leave out weak labels of which one class, background included, covers more than this share of
             the image (S1: 0.97). Dangerous where objects are small: it takes small lesions for failures.
+        drop_below: leave out weak labels whose foreground is a smaller share of the image; `drop_above`: a larger one.
         keep_gold: train on gold beside the weak labels.
         per: simulated prompts for the whole class in a slice, or for each connected component.
+        margin: simulated boxes are larger than tight by this share of the box on each side.
         jitter: simulated boxes move each side by up to this share of the box.
+        keep: which component of a label S3 refines, the likeliest or the largest.
+        grow: S3's kept component is dilated by so many pixels, eroded where below 0; `footprint`: by what.
+        passes: of S3; 1 is the box alone, as it uses MedSAM.
         policy_options: what to change in the prompt policy, as in a task file.
         synthetic: how many synthetic images (`autoweak synthesise`) get weak labels beside those of patients.
         losses: the terms of the loss that prompts are learned with; all three where it is not given.
@@ -42,9 +49,16 @@ class ArmEntry(_Part):
     title: StrictStr = ""
     policy: StrictStr | None = None
     drop_extreme: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False)] | None = None
+    drop_below: Share | None = None
+    drop_above: Share | None = None
     keep_gold: StrictBool | None = None
     per: Literal["class", "component"] | None = None
+    margin: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     jitter: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] | None = None
+    keep: Literal["probability", "largest"] | None = None
+    grow: Annotated[StrictInt, Field(ge=-32, le=32)] | None = None
+    footprint: Footprint | None = None
+    passes: Literal[1, 2] | None = None
     policy_options: dict[StrictStr, Any] | None = None
     synthetic: Annotated[StrictInt, Field(ge=1, le=100_000)] | None = None
     losses: Annotated[tuple[Term, ...], Field(min_length=1)] | None = None

@@ -114,6 +114,30 @@ def layout_table(rows: Sequence[Row]) -> tuple[Table, ...]:
     return (Table(caption="Dice by gold + weak labels", header=("gold + weak", *names), rows=tuple(lines)),)
 
 
+def weak_table(rows: Sequence[Row]) -> tuple[Table, ...]:
+    """What became of the images offered for weak labels, and how good those are; none where no arm has any."""
+    shown = [row for row in rows if row.weak or row.weak_labels["synthetic_used"]]
+    if not shown:
+        return ()
+    lines = [
+        (
+            row.name,
+            f"{row.gold} + {row.weak}",
+            plain(_used(row)),
+            *(f"{row.weak_labels[key] or 0:.1f}".removesuffix(".0") for key in ("empty", "extreme")),
+            plain(row.weak_labels["dice"]),
+            plain(row.weak_labels["estimated"]),
+        )
+        for row in shown
+    ]
+    header = ("arm", "gold + weak", "used", "nothing found", "dropped by filters", "Dice, truth known", "own estimate")
+    note = (
+        "Means over seeds. Dice against the truth where it is known, images in which nothing was found included. Own "
+        "estimate: what the promptable model expects by itself, 2 s / (1 + s) of its predicted IoU s, where noted."
+    )
+    return (Table(caption="Weak labels", header=header, rows=tuple(lines), note=note),)
+
+
 def arms_table(plan: Plan) -> Table:
     """What each arm is."""
     rows = []

@@ -66,6 +66,15 @@ class Scene:
 Maker = Callable[[Scene], Array]
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What the promptable model itself says of a mask: its expected Dice, 0 to 1, for a label in a slice."""
+
+    label: int
+    slice: int
+    dice: float
+
+
 @dataclass
 class WeakCount:
     """What became of the unlabelled images of a cell.
@@ -73,7 +82,7 @@ class WeakCount:
     Attributes:
         offered: how many there were; `used`: how many were trained on.
         synthetic: how many synthetic ones there were beside them; `synthetic_used`: how many were trained on.
-        empty: left out as nothing was found; `extreme`: left out by `drop_extreme`.
+        empty: left out as nothing was found; `extreme`: left out by the arm's filters.
         dice: Dice of each weak label whose truth is known, empty ones included; for the table alone.
         estimated: the promptable model's own estimate of its Dice, 2 s / (1 + s) of its IoU s, where an arm notes it.
     """
@@ -118,7 +127,7 @@ class Bench:
     label_key: str
     folder: Path
     weak: WeakCount = field(default_factory=WeakCount)
-    estimates: list[float] = field(default_factory=list)
+    estimates: list[Estimate] = field(default_factory=list)
 
     @cached_property
     def gold(self) -> tuple[Gold, ...]:
@@ -244,11 +253,11 @@ class Bench:
         path, sidecar = folder / f"{scene.image_id}{mask_suffix(image)}", folder / f"{scene.image_id}.json"
         before = read_json(sidecar)
         if before is not None and path.is_file():
-            self.weak.estimated.extend(before.get("estimated", []))
+            self.weak.estimated.extend(float(one["dice"]) for one in before.get("estimated", []))
             return read_label(path, image=image, task=self.context.task).mask
         self.estimates.clear()
         mask = maker(scene)
-        self.weak.estimated.extend(self.estimates)
+        self.weak.estimated.extend(one.dice for one in self.estimates)
         write_mask(path, mask, image=image)
         write_json(sidecar, self._sidecar(known))
         return mask
@@ -265,9 +274,15 @@ class Bench:
             "promptable": self.promptable[0].identity(),
             "seed": self.context.seed,
             "autoweak": autoweak.__version__,
-            "estimated": list(self.estimates),
+            "estimated": [asdict(one) for one in self.estimates],
         }
 
     def _is_extreme(self, mask: Array) -> bool:
-        limit = self.entry.drop_extreme
-        return limit is not None and max(np.bincount(mask.ravel())) / mask.size > limit
+        """Whether the arm's filters take a weak label for a failure."""
+        entry, foreground = self.entry, np.count_nonzero(mask) / mask.size
+        one_class = max(np.bincount(mask.ravel())) / mask.size
+        return (
+            (entry.drop_extreme is not None and one_class > entry.drop_extreme)
+            or (entry.drop_below is not None and foreground < entry.drop_below)
+            or (entry.drop_above is not None and foreground > entry.drop_above)
+        )
