@@ -43,7 +43,10 @@ def test_learned_prompts_and_each_term_left_out_give_masks_dice_iou_and_hd95(dat
     assert set(rows) == {"s4_learned", "without emptiness", "without size"}
     assert all(0 <= row.iou <= row.summary.mean <= 1 for row in rows.values())
     assert rows["without emptiness"].hd95 is not None
-    masks = [load_masks(results.plan.folder, result.key, ["disc20", "disc21", "disc22"]) for result in results.results]
+    masks = [
+        load_masks(results.plan.workspace.root, result.key, ["disc20", "disc21", "disc22"])
+        for result in results.results
+    ]
     assert all(len(one) == 3 for one in masks)
     # Without what keeps the outside empty the object spreads; without the bounds on its size it does not grow.
     spread = [np.mean([mask.mean() for mask in one.values()]) for one in masks]

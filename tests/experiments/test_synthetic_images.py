@@ -17,7 +17,7 @@ from autoweak.experiments.tables import main_table
 from autoweak.synthesis.marks import Mark, Register, write_marked
 from autoweak.tasks import Task
 from tests.experiments.conftest import draw_disc
-from tests.experiments.test_run_experiment import plan_of, run_of
+from tests.experiments.test_run_experiment import KEPT, plan_of, run_of
 
 pytestmark = pytest.mark.usefixtures("obedient")
 GENERATOR = "9" * 64
@@ -51,7 +51,7 @@ def test_they_are_weakly_labelled_beside_patients_and_counted_apart(data: Path, 
     table = main_table(rows_of(results), results.plan)
     used = [row[table.header.index("used")] for row in table.rows]
     assert used == ["2", "0 + 3 synthetic", "2 + 3 synthetic"]
-    sidecars = [json.loads(path.read_text()) for path in (data / "out" / "weak_labels").rglob("*.json")]
+    sidecars = [json.loads(path.read_text()) for path in (data / "studies" / KEPT / "weak_labels").rglob("*.json")]
     marked = [sidecar for sidecar in sidecars if sidecar["synthetic"]]
     assert len(marked) == 3
     assert {sidecar["synthetic"]["generator"] for sidecar in marked} == {GENERATOR}

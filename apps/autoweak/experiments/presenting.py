@@ -185,7 +185,7 @@ def _exhibits(results: Results) -> Iterator[Exhibit]:
     for result in each(list(chosen.values())[:_MOST_ARMS_DRAWN], plan.context.progress):
         ranked = sorted(result.scores, key=lambda score: (score.dice, score.image_id))
         picks = {"best": ranked[-1], "median": ranked[len(ranked) // 2], "worst": ranked[0]}
-        masks = load_masks(plan.folder, result.key, [score.image_id for score in picks.values()])
+        masks = load_masks(plan.workspace.root, result.key, [score.image_id for score in picks.values()])
         for which, score in picks.items():
             known, mask = images[score.image_id], masks.get(score.image_id)
             if mask is not None:

@@ -58,7 +58,7 @@ class Plan:
         reference: the arm that all others are tested against.
         draws_truth: whether pools hold only images whose truth is known.
         promptable: the model and its embeddings.
-        folder: where cells and report go.
+        folder: where the report goes; the workspace has cells, weak labels and models, where all experiments find them.
     """
 
     experiment: Experiment
@@ -116,7 +116,7 @@ def prepare(experiment: Experiment, task: Task, *, out: Path | None, progress: P
     Args:
         experiment: with the folders of its data.
         task: of the experiment.
-        out: folder for cells and report; None takes one in the workspace of the studies.
+        out: folder for the report; None takes one in the workspace of the studies.
         progress: follows the work.
         promptable: options of `Context.open` that say which promptable model, with which weights, where.
 
@@ -162,7 +162,7 @@ def run_cells(plan: Plan) -> Results:
     with plan.workspace.lock():
         for number, cell in enumerate(cells, start=1):
             bench = bench_of(plan, cell, Numbered(plan.context.progress, number, len(cells)))
-            found = load_result(plan.folder, cell, bench.key)
+            found = load_result(plan.workspace.root, cell, bench.key)
             resumed += found is not None
             try:
                 results.append(found or _run(plan, cell, bench))
@@ -194,7 +194,7 @@ def _run(plan: Plan, cell: Cell, bench: Bench) -> CellResult:
         )
     seconds = time.monotonic() - began
     result = CellResult(cell, bench.key, tuple(scores), bench.weak.to_dict(), seconds)
-    save_result(plan.folder, result, masks)
+    save_result(plan.workspace.root, result, masks)
     return result
 
 
@@ -225,7 +225,7 @@ def bench_of(plan: Plan, cell: Cell, progress: Progress) -> Bench:
         draw=draw,
         key=fingerprint({**common, **images, "hd95": plan.experiment.hd95}),
         label_key=fingerprint(common),
-        folder=plan.folder,
+        folder=plan.workspace.root / "weak_labels",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -15,6 +14,7 @@ import autoweak
 from autoweak.atomic import write_json
 from autoweak.errors import AutoweakError, ExperimentError
 from autoweak.experiments.arms.arm import Arm, Array, Predict
+from autoweak.experiments.arms.trainings import trained, training_key
 from autoweak.experiments.cells import read_json
 from autoweak.experiments.material import Draw, Known
 from autoweak.experiments.metrics import score_image
@@ -114,7 +114,7 @@ class Bench:
         draw: the cell's images.
         key: fingerprint of the cell; `label_key`: the same without the number of unlabelled images, which share the
             weak labels.
-        folder: of the experiment.
+        folder: where weak labels are kept.
         weak: what became of the unlabelled images.
         estimates: where an arm notes the promptable model's own estimates for the image at hand.
     """
@@ -188,11 +188,31 @@ class Bench:
         if not samples:
             self.context.notes.append(f"{self.entry.name} found no weak label, and is the gold-only model.")
             return self.predictor(self.coarse)
+        if gold:
+            return self.trained(
+                samples, "gold and weak", lambda folder: self._with_gold(samples, folder), gold=self.gold
+            )
+        return self.trained(samples, "weak alone", lambda folder: self._alone(samples, folder))
+
+    def trained(
+        self,
+        samples: Sequence[Sample],
+        way: str,
+        train: Callable[[Path], TrainedModel],
+        *,
+        gold: tuple[Gold, ...] = (),
+    ) -> Predict:
+        """What predicts with a model trained on samples and gold, which is found where another cell has trained it.
+
+        Args:
+            samples: beside gold.
+            way: how it is trained, in a word or two.
+            train: trains, with checkpoints in the folder it is given.
+            gold: that is learned from.
+        """
         self.context.progress.stage(f"{self.entry.name}: training")
-        run_folder = self.context.workspace.run_folder(self.key)
-        model = self._with_gold(samples, run_folder) if gold else self._alone(samples, run_folder)
-        shutil.rmtree(run_folder, ignore_errors=True)
-        return self.predictor(model)
+        key = training_key(self.context, samples, gold=gold, way=way)
+        return self.predictor(trained(self.context, key, train))
 
     def _with_gold(self, samples: Sequence[Sample], run_folder: Path) -> TrainedModel:
         from autoweak.training import cross_validate
@@ -249,10 +269,10 @@ class Bench:
 
     def _weak_mask(self, known: Known, image: StudyImage, scene: Scene, maker: Maker) -> Array:
         """The weak label as a file in the image's own geometry with a sidecar; what is there is not made again."""
-        folder = self.folder / "weak_labels" / self.label_key[:16]
+        folder = self.folder / self.label_key[:16]
         path, sidecar = folder / f"{scene.image_id}{mask_suffix(image)}", folder / f"{scene.image_id}.json"
         before = read_json(sidecar)
-        if before is not None and path.is_file():
+        if before is not None and before.get("image") == self._image(known) and path.is_file():
             self.weak.estimated.extend(float(one["dice"]) for one in before.get("estimated", []))
             return read_label(path, image=image, task=self.context.task).mask
         self.estimates.clear()
@@ -267,7 +287,7 @@ class Bench:
         return {
             "arm": self.arm.name,
             "options": self.entry.label_options(),
-            "image": {"id": known.image_id, "sha256": known.sha256},
+            "image": self._image(known),
             "synthetic": None if known.mark is None else asdict(known.mark),
             "gold": [gold.image_id for gold in self.draw.gold],
             "coarse": self.coarse.sha256 if self.arm.uses_gold else None,
@@ -276,6 +296,11 @@ class Bench:
             "autoweak": autoweak.__version__,
             "estimated": [asdict(one) for one in self.estimates],
         }
+
+    def _image(self, known: Known) -> dict[str, str | None]:
+        """What of an image a weak label is made of."""
+        truth = known.truth_sha256 if self.arm.needs_truth else None
+        return {"id": known.image_id, "sha256": known.sha256, "truth": truth}
 
     def _is_extreme(self, mask: Array) -> bool:
         """Whether the arm's filters take a weak label for a failure."""

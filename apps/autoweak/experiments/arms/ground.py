@@ -82,6 +82,7 @@ ARMS = (
         _gold_only,
         role=Role.REFERENCE,
         uses_weak=False,
+        trains=False,
     ),
     Arm(
         "coarse_as_weak",

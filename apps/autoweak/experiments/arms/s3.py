@@ -5,8 +5,9 @@ Keuth et al., SAM Carries the Burden, MICCAI ADSMI workshop 2024.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from autoweak.loop.coarse import gold_folds
 from autoweak.loop.masks import mask_of
 from autoweak.weak_labels.generate import decode_prompts
 from autoweak.weak_labels.merge import merge_masks
+
+if TYPE_CHECKING:
+    from autoweak.training import TrainedModel
 
 # Cracks between refined labels up to this many pixels wide are closed.
 _CRACK = 2
@@ -101,21 +105,21 @@ def _trained_refined(bench: Bench) -> Predict:
 def _mean_teacher(bench: Bench) -> Predict:
     from autoweak.experiments.arms.mean_teacher import train_mean_teachers
 
-    context = bench.context
+    context, gold = bench.context, bench.gold
     unlabelled = bench.unlabelled_samples()
-    context.progress.stage(f"{bench.entry.name}: training")
-    run_folder = context.workspace.run_folder(bench.key)
-    model = train_mean_teachers(
-        [item.sample() for item in bench.gold],
-        unlabelled,
-        task=context.task,
-        folds=gold_folds(context, bench.gold),
-        seed=context.seed,
-        run_folder=run_folder,
-        progress=context.progress.update,
-    )
-    shutil.rmtree(run_folder, ignore_errors=True)
-    return bench.predictor(model)
+
+    def train(folder: Path) -> TrainedModel:
+        return train_mean_teachers(
+            [item.sample() for item in gold],
+            unlabelled,
+            task=context.task,
+            folds=gold_folds(context, gold),
+            seed=context.seed,
+            run_folder=folder,
+            progress=context.progress.update,
+        )
+
+    return bench.trained(unlabelled, "mean teacher", train, gold=gold)
 
 
 _REFINED = frozenset({"keep", "grow", "footprint", "passes"})
@@ -129,6 +133,7 @@ ARMS = (
         _post_processed,
         takes=_REFINED,
         uses_weak=False,
+        trains=False,
     ),
     Arm(
         "s3_random_walker",
@@ -136,12 +141,14 @@ ARMS = (
         "S3 row 9",
         _random_walker,
         uses_weak=False,
+        trains=False,
     ),
     Arm(
         "s3_mean_teacher",
         "Gold, and agreement with the average of the network's own past on the unlabelled images; no weak label.",
         "S3 row 9",
         _mean_teacher,
+        needs_coarse=False,
     ),
     Arm(
         "s3_trained_raw",

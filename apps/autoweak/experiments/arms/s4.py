@@ -41,5 +41,6 @@ ARMS = (
         _learned,
         takes=frozenset({"losses", "published"}),
         uses_weak=False,
+        needs_coarse=False,
     ),
 )
