@@ -14,7 +14,7 @@ import autoweak
 from autoweak.atomic import write_json
 from autoweak.errors import AutoweakError, ExperimentError
 from autoweak.experiments.arms.arm import Arm, Array, Predict
-from autoweak.experiments.arms.trainings import trained, training_key
+from autoweak.experiments.arms.trainings import find_or_train, training_key
 from autoweak.experiments.cells import read_json
 from autoweak.experiments.material import Draw, Known
 from autoweak.experiments.metrics import score_image
@@ -212,7 +212,7 @@ class Bench:
         """
         self.context.progress.stage(f"{self.entry.name}: training")
         key = training_key(self.context, samples, gold=gold, way=way)
-        return self.predictor(trained(self.context, key, train))
+        return self.predictor(find_or_train(self.context, key, train))
 
     def _with_gold(self, samples: Sequence[Sample], run_folder: Path) -> TrainedModel:
         from autoweak.training import cross_validate

@@ -37,7 +37,7 @@ def training_key(context: Context, samples: Sequence[Sample], *, gold: tuple[Gol
     )
 
 
-def trained(context: Context, key: str, train: Callable[[Path], TrainedModel]) -> TrainedModel:
+def find_or_train(context: Context, key: str, train: Callable[[Path], TrainedModel]) -> TrainedModel:
     """The model of a training: found, or trained now, or gone on with.
 
     Args:
