@@ -13,7 +13,7 @@ from PIL import Image
 
 from autoweak.errors import ExperimentError
 from autoweak.experiments.results import rows_of
-from autoweak.experiments.tables import main_table
+from autoweak.experiments.tables import weak_table
 from autoweak.synthesis.marks import Mark, Register, write_marked
 from autoweak.tasks import Task
 from tests.experiments.conftest import draw_disc
@@ -48,7 +48,7 @@ def test_they_are_weakly_labelled_beside_patients_and_counted_apart(data: Path, 
     assert set(found) == {("s1_box", 2), ("with 3", 0), ("with 3", 2)}
     assert found["with 3", 0].weak_labels["used"] == 0
     assert found["with 3", 0].weak_labels["synthetic_used"] == 3
-    table = main_table(rows_of(results), results.plan)
+    (table,) = weak_table(rows_of(results))
     used = [row[table.header.index("used")] for row in table.rows]
     assert used == ["2", "0 + 3 synthetic", "2 + 3 synthetic"]
     sidecars = [json.loads(path.read_text()) for path in (data / "studies" / KEPT / "weak_labels").rglob("*.json")]

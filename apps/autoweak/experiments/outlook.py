@@ -39,8 +39,8 @@ class Outlook:
             return f"Plan: all {self.cells} cells are done already; nothing to train."
         return (
             f"Plan: {self.cells} cells, {self.done} done already; to train: coarse models {self.coarse}, others at "
-            f"most {self.others}, each of {self.networks} networks for {self.epochs} epochs; learned prompts have a "
-            "recipe of their own."
+            f"most {self.others} (networks each: {self.networks}, epochs each: {self.epochs}; learned prompts have a "
+            "recipe of their own)."
         )
 
 

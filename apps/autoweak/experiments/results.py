@@ -12,7 +12,7 @@ from autoweak.experiments.cells import CellResult
 from autoweak.experiments.metrics import Comparison, Summary, compare, holm, summarise
 from autoweak.experiments.run import Results
 
-WEAK_KEYS = ("used", "synthetic_used", "empty", "extreme", "dice", "estimated")
+WEAK_KEYS = ("used", "synthetic", "synthetic_used", "empty", "extreme", "dice", "estimated")
 # A row by arm, gold count and weak count.
 Place = tuple[str, int, int]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from autoweak.experiments.arms import ARMS, Role
@@ -17,8 +18,6 @@ HEADER = (
     "between seeds",
     "IoU",
     "HD95",
-    "used",
-    "Dice of weak labels",
     "difference",
     "p (Holm)",
     "above the ground",
@@ -37,8 +36,6 @@ def cells_of(row: Row) -> list[object]:
         None if row.deviation is None else f"± {row.deviation:.3f}",
         row.iou,
         _distance(row),
-        _used(row),
-        row.weak_labels["dice"],
         None if row.comparison is None else f"{row.comparison.difference.mean:+.3f}",
         p_value(row.p_holm),
         verdict(row),
@@ -87,7 +84,7 @@ def plain(value: object) -> str:
 def main_table(rows: Sequence[Row], plan: Plan) -> Table:
     """All rows, with their tests."""
     cells = [cells_of(row) for row in rows]
-    # What was not measured, as HD95 or the Dice of weak labels without a truth, needs no column.
+    # What was not measured, as HD95, needs no column.
     shown = [place for place in range(len(HEADER)) if any(line[place] is not None for line in cells)]
     return Table(
         caption="Arms on the evaluation images",
@@ -97,8 +94,8 @@ def main_table(rows: Sequence[Row], plan: Plan) -> Table:
             f"Dice: mean over images of the mean over labels and seeds; interval by bootstrap over images. Difference "
             f"and p: image by image against {plan.reference} with the same labels, Wilcoxon's signed-rank test, "
             f"corrected by Holm for all rows. Above the ground: the interval of the difference to each ground arm with "
-            f"the same labels lies above 0; else the arms that it is not shown to beat are named. Used: weak labels "
-            f"trained on. HD95 leaves out labels that one of the two masks lacks, and says how many."
+            f"the same labels lies above 0; else the arms that it is not shown to beat are named. HD95 leaves out "
+            f"labels that one of the two masks lacks, and says how many."
         ),
     )
 
@@ -116,7 +113,7 @@ def layout_table(rows: Sequence[Row]) -> tuple[Table, ...]:
 
 def weak_table(rows: Sequence[Row]) -> tuple[Table, ...]:
     """What became of the images offered for weak labels, and how good those are; none where no arm has any."""
-    shown = [row for row in rows if row.weak or row.weak_labels["synthetic_used"]]
+    shown = [row for row in rows if row.role is not Role.BOUND and (row.weak or row.weak_labels["synthetic"])]
     if not shown:
         return ()
     lines = [
@@ -143,7 +140,7 @@ def arms_table(plan: Plan) -> Table:
     rows = []
     for entry in plan.entries:
         arm = ARMS[entry.arm]
-        options = ", ".join(f"{key} {value}" for key, value in entry.options().items())
+        options = ", ".join(f"{key}: {json.dumps(value)}" for key, value in entry.options().items())
         rows.append((entry.name, arm.name, options or "–", arm.paper, arm.summary))
     header = ("name", "arm", "options", "of", "what it does")
     return Table(caption="What the arms are", header=header, rows=tuple(rows), words=True)
