@@ -22,7 +22,7 @@ from autoweak.experiments.run import Plan, Results, prepare, run_cells
 from autoweak.experiments.spec import Data, Experiment
 from autoweak.experiments.tables import weak_table
 from autoweak.progress import NoProgress
-from autoweak.tasks import Task
+from autoweak.tasks import CoarseNetwork, Task
 from tests.experiments.conftest import toy_task
 
 KEPT = Path(".autoweak", "experiments")
@@ -170,6 +170,17 @@ def test_a_weak_label_of_an_image_that_was_replaced_is_made_again(
     (data / "images" / "disc22.png").unlink()
     run_of(data, task, ground=False, gold=[6], weak=[4])
     assert obedient[1].asked == asked + 1
+
+
+def test_all_arms_train_the_network_that_the_task_names(data: Path, task: Task) -> None:
+    coarse = task.coarse.model_copy(update={"network": CoarseNetwork.UNETPLUSPLUS, "start": False})
+    nested = task.model_copy(update={"coarse": coarse})
+    results = run_of(data, nested, arms=["s1_box"], ground=False)
+    assert results.failed == ()
+    cards = list((data / "studies" / KEPT).rglob("model.json"))
+    assert len(cards) == 2  # coarse, and gold with weak labels
+    assert all("UNetPlusPlus" in card.read_text() for card in cards)
+    assert run_of(data, task, arms=["s1_box"], ground=False).resumed == 0
 
 
 def test_the_users_models_and_labels_stay_as_they_are(data: Path, task: Task) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +54,9 @@ def test_learned_prompts_and_each_term_left_out_give_masks_dice_iou_and_hd95(dat
     assert spread[1] > spread[0]
     assert spread[1] > spread[2]
     versions = results.plan.workspace.root / "models" / "learned"
-    assert len([path for path in versions.iterdir() if (path / "record.json").is_file()]) == 3
+    records = [json.loads(path.read_text()) for path in versions.glob("*/record.json")]
+    assert [record["boxed"] for record in records] == [0, 0, 0]
+    assert [record["cv_dice"] for record in records] == [{}, {}, {}]  # what is evaluated on judges, not gold held out
 
 
 def test_options_leave_terms_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,6 +83,19 @@ def test_another_recipe_is_another_cell(data: Path, task: Task, monkeypatch: pyt
     assert key() == first
     monkeypatch.setattr(prompt_recipe, "PROMPT_RECIPE", replace(SHORT, epochs=3))
     assert key() != first
+
+
+@pytest.mark.usefixtures("obedient")
+def test_each_subset_of_the_gold_is_learned_from_with_each_seed(data: Path, task: Task) -> None:
+    results = run_of(data, task, arms=["s3_refined"], weak=[0], subsets=[0, 1], seeds=[0, 1, 2], ground=False)
+    (row,) = rows_of(results)
+    assert list(row.seeds) == ["0/0", "0/1", "0/2", "1/0", "1/1", "1/2"]
+    assert row.deviation is not None
+    plan = results.plan
+    drawn = [tuple(known.image_id for known in plan.draw(cell).gold) for cell in plan.cells()]
+    assert drawn == [drawn[0]] * 3 + [drawn[3]] * 3
+    assert drawn[0] != drawn[3]
+    assert str(plan.cells()[4]) == "s3_refined, 4 gold + 0 weak, subset 1, seed 1"
 
 
 @pytest.mark.parametrize("losses", [[], ["emptiness", "emptiness"], ["area"]])

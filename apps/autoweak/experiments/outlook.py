@@ -52,7 +52,7 @@ def outlook(plan: Plan) -> Outlook:
         bench = bench_of(plan, cell, NoProgress())
         if load_result(plan.workspace.root, cell, bench.key) is None:
             missing.append((cell, bench))
-    coarse = {(cell.gold, cell.seed): bench.context for cell, bench in missing if _needs_coarse(bench.arm.name)}
+    coarse = {(cell.gold, cell.repeat): bench.context for cell, bench in missing if _needs_coarse(bench.arm.name)}
     return Outlook(
         cells=len(plan.cells()),
         done=len(plan.cells()) - len(missing),

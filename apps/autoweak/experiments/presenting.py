@@ -20,6 +20,7 @@ from autoweak.experiments.pictures import CaseLayers, PictureFormat, draw_case
 from autoweak.experiments.report import Exhibit, KeyFigure, Plot, Problem, Report, Table, write_report
 from autoweak.experiments.results import Row, rows_of
 from autoweak.experiments.run import Plan, Results
+from autoweak.experiments.spec import Experiment
 from autoweak.progress import each
 from autoweak.workspace import fingerprint
 
@@ -111,14 +112,22 @@ def _summary(results: Results) -> tuple[str, ...]:
     drawn = "images whose truth is known" if plan.draws_truth else "unlabelled images and gold ones not drawn"
     sentences = [
         f"{len(plan.entries)} arms on {len(material.evaluation)} evaluation images, of which nothing was learned; "
-        f"seeds {', '.join(map(str, experiment.seeds))}. {len(results.results)} cells, {results.resumed} found done.",
-        f"Each seed draws the gold labels out of {len(material.gold)}, and the images for weak labels out of {drawn}.",
+        f"{_repetitions(experiment)}. {len(results.results)} cells, {results.resumed} found done.",
+        f"Each {'subset' if experiment.subsets else 'seed'} draws the gold labels out of {len(material.gold)}, and the "
+        f"images for weak labels out of {drawn}.",
         "All arms that train use this project's network, start weights and recipe, so that they differ in their labels "
         "alone; the papers' own networks and recipes are others.",
     ]
     if any(entry.drop_extreme is not None for entry in plan.entries):
         sentences.append(EXTREME_DANGER)
     return (*sentences, _DISCLAIMER)
+
+
+def _repetitions(experiment: Experiment) -> str:
+    seeds = f"seeds {', '.join(map(str, experiment.seeds))}"
+    if experiment.subsets is None:
+        return seeds
+    return f"subsets {', '.join(map(str, experiment.subsets))}, each with {seeds}"
 
 
 def _figures(rows: Sequence[Row], plan: Plan) -> Iterator[KeyFigure]:

@@ -75,7 +75,8 @@ class Plan:
     def cells(self) -> tuple[Cell, ...]:
         """All cells, those that share a coarse model one after the other."""
         return tuple(
-            Cell(entry.name, gold, weak, seed)
+            Cell(entry.name, gold, weak, seed, subset)
+            for subset in self.experiment.subsets or (None,)
             for seed in self.experiment.seeds
             for gold in self.experiment.gold
             for entry in self.entries
@@ -90,7 +91,7 @@ class Plan:
         """The images of a cell."""
         synthetic = self.entry(cell.name).synthetic or 0
         return self.material.draw(
-            gold=cell.gold, weak=cell.weak, seed=cell.seed, truth=self.draws_truth, synthetic=synthetic
+            gold=cell.gold, weak=cell.weak, seed=cell.draw_seed, truth=self.draws_truth, synthetic=synthetic
         )
 
     def _weak(self, entry: ArmEntry) -> tuple[int, ...]:
@@ -256,7 +257,7 @@ def _plain(images: tuple[Known, ...]) -> list[list[str]]:
 def _truth_suffices(experiment: Experiment, material: Material) -> bool:
     """Whether every pool can be drawn from images whose truth is known."""
     try:
-        for seed in experiment.seeds:
+        for seed in experiment.subsets or experiment.seeds:
             for gold in experiment.gold:
                 material.draw(gold=gold, weak=max(experiment.weak), seed=seed, truth=True)
     except ExperimentError:

@@ -114,6 +114,7 @@ class Experiment(_Part):
     gold: Annotated[tuple[Count, ...], Field(min_length=1)]
     weak: Annotated[tuple[Count, ...], Field(min_length=1)] = (0,)
     seeds: Annotated[tuple[Count, ...], Field(min_length=1)] = (0, 1, 2)
+    subsets: Annotated[tuple[Count, ...], Field(min_length=1)] | None = None
     reference: StrictStr | None = None
     ground: StrictBool = True
     hd95: StrictBool = False
@@ -132,7 +133,7 @@ class Experiment(_Part):
     def _names_alone(cls, arms: Any) -> Any:
         return [{"arm": one} if isinstance(one, str) else one for one in arms] if isinstance(arms, list) else arms
 
-    @field_validator("gold", "weak", "seeds", mode="before")
+    @field_validator("gold", "weak", "seeds", "subsets", mode="before")
     @classmethod
     def _number_alone(cls, counts: Any) -> Any:
         return [counts] if isinstance(counts, int) else counts
@@ -141,7 +142,7 @@ class Experiment(_Part):
     def _once(self) -> Experiment:
         for key, values in (
             ("arms", [entry.name for entry in self.arms]),
-            *((key, getattr(self, key)) for key in ("gold", "weak", "seeds")),
+            *((key, getattr(self, key) or ()) for key in ("gold", "weak", "seeds", "subsets")),
         ):
             twice = [value for index, value in enumerate(values) if value in values[:index]]
             if twice:

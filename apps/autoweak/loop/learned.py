@@ -41,6 +41,7 @@ class Learner:
         model: the promptable model; `cache`: its embeddings.
         recipe: how.
         given_boxes: learn from the rows of `boxes.csv` too.
+        held_out: train also without each part of the gold in turn, for the Dice on what modules never saw.
     """
 
     context: Context
@@ -48,6 +49,7 @@ class Learner:
     cache: EmbeddingCache
     recipe: PromptRecipe
     given_boxes: bool = True
+    held_out: bool = True
 
     @classmethod
     def load(cls, context: Context, recipe: PromptRecipe = PROMPT_RECIPE) -> Learner:
@@ -72,7 +74,7 @@ def train_learned(learner: Learner) -> ModelVersion:
     context = learner.context
     context.remember_task()
     items = read_boxed(context, given_boxes=learner.given_boxes)
-    folds = _folds(context, items)
+    folds = _folds(context, items) if learner.held_out else ()
     inputs = {
         "recipe": asdict(learner.recipe),
         "network": bundle_definition(BUNDLE),

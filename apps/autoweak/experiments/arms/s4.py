@@ -27,8 +27,10 @@ def _learned(bench: Bench) -> Predict:
     from autoweak.training.learned_model import LearnedModel
 
     context = bench.context
-    # Boxes that a person gave beside the gold labels would be more than the other arms have.
-    version = train_learned(Learner(context, *bench.promptable, recipe_of(bench.entry), given_boxes=False))
+    # Boxes that a person gave beside the gold labels would be more than the other arms have; and what is evaluated on
+    # judges the modules, not gold held out.
+    learner = Learner(context, *bench.promptable, recipe_of(bench.entry), given_boxes=False, held_out=False)
+    version = train_learned(learner)
     predictor = LearnedPredictor(LearnedModel.load(version.folder), *bench.promptable)
     return lambda view: mask_of(predictor.predict(view), context.task)
 
