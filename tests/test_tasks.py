@@ -156,6 +156,10 @@ FAULTS = {
     "mirror": (VALID + "mirror: [sideways]\n", "'horizontal' or 'vertical', got 'sideways'"),
     "mirror twice": (VALID + "mirror: [vertical, vertical]\n", "twice"),
     "size": (VALID.replace("size: 64", "size: 63"), "coarse.size: should be a multiple of 16, got 63"),
+    "network": (
+        VALID + "  network: nnunet\n",
+        "coarse.network: should be 'large_kernel' or 'unetplusplus', got 'nnunet'",
+    ),
     "name": (VALID.replace("name: mine", "name: ../mine"), "name: must be letters"),
     "policy options": (VALID + "policy_options: {margin: .inf}\n", "policy_options must hold"),
     "policy date": (VALID + "policy_options: {margin: 2020-01-01}\n", "policy_options must hold"),

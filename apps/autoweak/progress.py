@@ -63,6 +63,12 @@ class BarProgress:
             self._bar.refresh()
             self._drawn = now
 
+    def say(self, text: str) -> None:
+        """Close the last bar and write a line."""
+        self.close()
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
     def close(self) -> None:
         """Leave the last bar as it is and end its line."""
         if self._bar is not None:

@@ -45,6 +45,13 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False)
 
 
+class CoarseNetwork(str, Enum):
+    """A network that the bundle `coarse_segmentation` defines."""
+
+    LARGE_KERNEL = "large_kernel"
+    UNETPLUSPLUS = "unetplusplus"
+
+
 Number = Annotated[float, Field(strict=False, allow_inf_nan=False)]
 
 
@@ -85,6 +92,7 @@ class Coarse(_Part):
     folds: Annotated[StrictInt, Field(ge=2, le=20)] = 3
     batch_size: Annotated[StrictInt, Field(ge=1, le=256)] = 8
     learning_rate: Annotated[Number, Field(gt=0, le=1)] = 1e-3
+    network: CoarseNetwork = CoarseNetwork.LARGE_KERNEL
     start: StrictBool = True
     zoom_out: Annotated[Number, Field(ge=1, le=4)] = 2.0
     padding: Literal["zeros", "border", "reflection"] = "reflection"
@@ -229,6 +237,7 @@ def _is_plain(value: Any) -> bool:
 
 __all__ = [
     "Coarse",
+    "CoarseNetwork",
     "Code",
     "Intensity",
     "IntensityKind",

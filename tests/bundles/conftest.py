@@ -18,16 +18,22 @@ from autoweak.loop.coarse import train_coarse
 from autoweak.loop.context import Context
 from autoweak.loop.gold import read_gold
 from autoweak.resources import resource_path
-from autoweak.tasks import Coarse, Intensity, IntensityKind, Mirror, Plane, Task
+from autoweak.tasks import Coarse, CoarseNetwork, Intensity, IntensityKind, Mirror, Plane, Task
 
 BUNDLES = ("coarse_segmentation", "medsam_from_coarse", "medsam_learned_prompt")
 KINDS = ("grey", "colour", "volume")
+NESTED = "grey with UNet++"
 GOLD, ALL = 4, 6
 Copy = Callable[[str], Path]
 
 
 def task_of_kind(kind: str) -> Task:
     """A task with a training of seconds, whose policy prompts for whatever little was learned."""
+    if kind == NESTED:
+        plain = task_of_kind("grey")
+        changes = {"network": CoarseNetwork.UNETPLUSPLUS, "learning_rate": 0.002}
+        coarse = plain.coarse.model_copy(update=changes)
+        return plain.model_copy(update={"coarse": coarse})
     return Task(
         name=f"toy_{kind}",
         description="bright discs in noise",
@@ -107,7 +113,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trained
 
     def train(kind: str) -> Trained:
         if kind not in made:
-            studies = write_studies(tmp_path_factory.mktemp(kind) / "studies", kind)
+            studies = write_studies(tmp_path_factory.mktemp("trained") / "studies", "grey" if kind == NESTED else kind)
             task = task_of_kind(kind)
             context = Context.open(studies, task)
             version = train_coarse(context, read_gold(context))

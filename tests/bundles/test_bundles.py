@@ -16,6 +16,7 @@ from autoweak.bundle.shipped import weights_of
 from autoweak.networks.ensemble import Ensemble
 from autoweak.networks.medsam_from_coarse import MedsamFromCoarse
 from autoweak.resources import resource_path
+from autoweak.tasks import CoarseNetwork
 from autoweak.training.network import network_definition
 from tests.bundles.conftest import BUNDLES, Copy, workflow
 
@@ -101,6 +102,9 @@ def test_each_network_is_defined_in_one_place() -> None:
     weak = read_config(str(_bundle("medsam_from_coarse")))["network_def"]
     assert weak["coarse"] == coarse
     assert network_definition(in_channels=1, out_channels=1)["width"] == coarse["member"]["width"]
+    nested = read_config(str(_bundle("coarse_segmentation")))["other_members"]["unetplusplus"]
+    found = network_definition(in_channels=1, out_channels=1, network=CoarseNetwork.UNETPLUSPLUS)
+    assert found["features"] == nested["features"]
     for name in BUNDLES:
         other = [path for path in (_bundle(name) / "configs").glob("*.json") if path.name != "inference.json"]
         assert not any("autoweak.networks" in path.read_text() for path in other)

@@ -18,7 +18,7 @@ from autoweak.loop.label import Labeller, label
 from autoweak.loop.predict import predict
 from autoweak.loop.retrain import newest_coarse
 from autoweak.workspace import ModelChoice
-from tests.bundles.conftest import ALL, GOLD, KINDS, Trained, mask_in, workflow
+from tests.bundles.conftest import ALL, GOLD, KINDS, NESTED, Trained, mask_in, workflow
 from tests.bundles.test_bundles import RULES
 
 Train = Callable[[str], Trained]
@@ -36,7 +36,7 @@ def _run(bundle: Path, images: Path, out: Path) -> dict[str, np.ndarray]:
     return {path.name: mask_in(path) for path in out.iterdir()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, NESTED])
 def test_the_exported_model_predicts_as_the_app_does(kind: str, trained: Train, tmp_path: Path) -> None:
     made = trained(kind)
     bundle = _export(made, tmp_path / "model", "final")
@@ -125,6 +125,15 @@ def test_all_members_are_in_one_state_dict(trained: Train, tmp_path: Path) -> No
     assert {name.split(".")[1] for name in state} == {"0", "1"}
     definition = json.loads((bundle / "configs" / "inference.json").read_text())["network_def"]
     assert (definition["count"], definition["mirror"]) == (2, ["horizontal"])
+
+
+def test_the_network_that_the_task_names_is_the_one_in_the_bundle(trained: Train, tmp_path: Path) -> None:
+    bundle = _export(trained(NESTED), tmp_path / "bundle", "coarse")
+    content = json.loads((bundle / "configs" / "inference.json").read_text())
+    assert content["network_def"]["member"]["_target_"].endswith("UNetPlusPlus")
+    assert content["task"]["coarse"]["network"] == "unetplusplus"
+    weak = _export(trained(NESTED), tmp_path / "weak", "weak")
+    assert "UNetPlusPlus" in (weak / "configs" / "inference.json").read_text()
 
 
 def test_a_folder_with_anything_in_it_is_refused(

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from autoweak.experiments.arms.ground import ellipses
 from autoweak.experiments.arms.s1 import surest_mask
 from autoweak.experiments.arms.s2 import simulated
-from autoweak.experiments.arms.s3 import cleaned, refined, s3_prompts, without_cracks
+from autoweak.experiments.arms.s3 import refined, without_cracks
+from autoweak.experiments.arms.s3_prompts import Refining, cleaned, footprint, s3_prompts
 from autoweak.experiments.arms.walker import walked
+from autoweak.experiments.spec import ArmEntry
 from autoweak.prompts import PromptKind, PromptPolicy
 from tests.experiments.conftest import ObedientModel, SizeCache, toy_task
 
@@ -64,6 +66,23 @@ def test_simulated_prompts_stay_in_the_slice_and_on_the_right_side_of_the_outlin
             assert all(truth[prompt.slice_index, int(y), int(x)] != prompt.label for x, y in outside)
 
 
+@settings(max_examples=25, deadline=None)
+@given(margin=st.floats(0, 2), jitter=st.floats(0, 0.3), per=st.sampled_from(["class", "component"]))
+def test_a_margin_widens_boxes_on_every_side_inside_the_slice(margin: float, jitter: float, per: str) -> None:
+    options = {"labels": (1, 2), "policy": BOX, "per": per, "seed": 0}
+    tight = simulated(_blocks(), jitter=0, **options)
+    for before, after in zip(tight, simulated(_blocks(), jitter=0, margin=margin, **options), strict=True):
+        x0, y0, x1, y1 = after.box
+        assert 0 <= x0 <= before.box[0]
+        assert 0 <= y0 <= before.box[1]
+        assert before.box[2] <= x1 <= 39
+        assert before.box[3] <= y1 <= 39
+        if x0 > 0:
+            assert before.box[0] - x0 == pytest.approx(margin * (before.box[2] - before.box[0] + 1))
+    for moved in simulated(_blocks(), jitter=jitter, margin=margin, **options):
+        assert 0 <= moved.box[0] <= moved.box[2] <= 39
+
+
 def test_ellipses_fill_their_boxes() -> None:
     prompts = simulated(_blocks(), labels=(1, 2), policy=BOX, per="component", jitter=0, seed=0)
     mask = ellipses(prompts, (3, 40, 40))
@@ -104,8 +123,9 @@ def test_s3_with_one_label_says_no_where_the_map_is_low() -> None:
     assert all(maps[0, int(y), int(x)] == 0 for x, y in negatives)
 
 
-def _bench(model: Any, labels: dict[str, int]) -> Any:
+def _bench(model: Any, labels: dict[str, int], **options: Any) -> Any:
     return SimpleNamespace(
+        entry=ArmEntry(arm="s3_refined", **options),
         promptable=(model, SizeCache()),
         context=SimpleNamespace(task=toy_task(labels=labels), seed=0),
         labels=tuple(labels.values()),
@@ -123,7 +143,26 @@ def test_the_second_pass_gets_points_and_the_first_ones_logits_and_no_box() -> N
     assert second["boxes"] is None
     assert second["masks"].shape == (2, 40, 40)
     assert len(second["points"]) == 2
-    assert bench.estimates == pytest.approx([2 * 0.9 / 1.9] * 2)
+    assert [(one.label, one.slice) for one in bench.estimates] == [(1, 0), (2, 0)]
+    assert [one.dice for one in bench.estimates] == pytest.approx([2 * 0.9 / 1.9] * 2)
+
+
+def test_one_pass_is_the_box_alone() -> None:
+    model = ObedientModel()
+    refined(_bench(model, {"one": 1, "two": 2}, passes=1), np.zeros((1, 40, 40, 1), np.uint8), _maps()[None])
+    (only,) = model.calls
+    assert only["boxes"] is not None
+    assert (only["points"], only["masks"]) == (None, None)
+
+
+def test_labels_that_are_never_found_stay_as_the_coarse_map_has_them() -> None:
+    """A label whose pixels another label claims as well gets no prompt, and its raw pixels are not lost."""
+    maps = np.zeros((2, 40, 40))
+    maps[0, 10:20, 0:20], maps[1, 10:20, 10:20] = 0.8, 0.9
+    bench = _bench(ObedientModel(), {"one": 1, "two": 2})
+    mask = refined(bench, np.zeros((1, 40, 40, 1), np.uint8), maps[None])
+    assert {one.label for one in bench.estimates} == {1}
+    assert (mask[0] == 2).any()
 
 
 def test_slices_without_a_label_are_not_encoded() -> None:
@@ -145,6 +184,38 @@ def test_cracks_between_labels_are_closed_and_outer_edges_stay() -> None:
     assert (closed[3:] == raw[3:]).all()
     assert not closed[:1].any()
     assert (without_cracks(np.where(merged == 1, merged, 0), raw, maps, (1, 2)) == np.where(merged == 1, 1, 0)).all()
+
+
+def test_the_largest_component_is_kept_where_an_arm_says_so() -> None:
+    largest = Refining.of(ArmEntry(arm="s3_refined", keep="largest"))
+    assert cleaned(_maps())[0].sum() == 36
+    assert cleaned(_maps(), largest)[0].sum() == 200
+    first, _ = s3_prompts(_maps(), labels=(1, 2), slice_index=0, seed=0, how=largest)
+    assert first.box == (2, 2, 11, 21)
+
+
+@pytest.mark.parametrize(("shape", "area"), [("square", 10 * 10), ("diamond", 36 + 4 * 6 * 2 + 4), ("disk", 88)])
+def test_components_are_dilated_and_eroded_before_they_are_prompted(shape: str, area: int) -> None:
+    grown = Refining.of(ArmEntry(arm="s3_refined", grow=2, footprint=shape))
+    found = cleaned(_maps(), grown)[0]
+    assert found.sum() == area
+    (first, _) = s3_prompts(_maps(), labels=(1, 2), slice_index=0, seed=0, how=grown)
+    assert first.box == (0, 28, 9, 37)
+    eroded = Refining.of(ArmEntry(arm="s3_refined", grow=-2, footprint=shape))
+    assert cleaned(_maps(), eroded)[0].sum() == 4
+    nothing = Refining.of(ArmEntry(arm="s3_refined", grow=-3))
+    assert not cleaned(_maps(), nothing)[0].any()
+    assert [one.label for one in s3_prompts(_maps(), labels=(1, 2), slice_index=0, seed=0, how=nothing)] == [2]
+
+
+def test_footprints_are_symmetric_and_lie_in_each_other() -> None:
+    square, disk, diamond = (footprint(name, 3) for name in ("square", "disk", "diamond"))
+    for one in (square, disk, diamond):
+        assert one.shape == (7, 7)
+        assert (one == one[::-1]).all()
+        assert (one == one.T).all()
+    assert diamond.sum() < disk.sum() < square.sum()
+    assert not (diamond & ~disk).any()
 
 
 def test_cleaning_leaves_absent_labels_empty() -> None:

@@ -43,7 +43,8 @@ def test_an_experiment_ends_in_a_table_a_report_and_metrics(
     file: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["experiment", str(file)]) == 0
-    out = capsys.readouterr().out
+    out, said = capsys.readouterr()
+    assert "Plan: 4 cells, 0 done already; to train: coarse models 2, others at most 0" in said
     assert "above the ground" in out
     assert "s3_refined" in out
     folder = data / "studies" / ".autoweak" / "experiments" / "reports" / "small"

@@ -73,7 +73,7 @@ def test_images_are_averaged_over_seeds_before_they_are_tested() -> None:
     row = rows["gold_only", 25, 0]
     assert row.dice == pytest.approx({"image0": 0.3, "image1": 0.6})
     assert row.summary.count == 2
-    assert row.seeds == pytest.approx({0: 0.3, 1: 0.6})
+    assert row.seeds == pytest.approx({"0": 0.3, "1": 0.6})
     assert row.deviation == pytest.approx(0.2121, abs=1e-3)
 
 

@@ -15,14 +15,17 @@ from PIL import Image
 from autoweak.errors import ExperimentError
 from autoweak.experiments import run as run_module
 from autoweak.experiments.arms import ARMS
+from autoweak.experiments.outlook import outlook
 from autoweak.experiments.presenting import present
 from autoweak.experiments.results import rows_of
 from autoweak.experiments.run import Plan, Results, prepare, run_cells
 from autoweak.experiments.spec import Data, Experiment
+from autoweak.experiments.tables import weak_table
 from autoweak.progress import NoProgress
-from autoweak.tasks import Task
+from autoweak.tasks import CoarseNetwork, Task
 from tests.experiments.conftest import toy_task
 
+KEPT = Path(".autoweak", "experiments")
 pytestmark = pytest.mark.usefixtures("obedient")
 
 
@@ -77,8 +80,6 @@ def test_a_second_run_trains_nothing(data: Path, task: Task, monkeypatch: pytest
 
 def test_a_killed_run_goes_on_and_ends_the_same(data: Path, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run_of(data, task)
-    kept = data / "out"
-    shutil.move(kept, data / "whole")
     shutil.rmtree(data / "studies" / ".autoweak")
     real, done = run_module._run, []
 
@@ -99,7 +100,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(data: Path, task: Task, monkeypa
 
 def test_a_damaged_cell_is_done_again(data: Path, task: Task) -> None:
     first = run_of(data, task, ground=False)
-    (kept,) = (data / "out" / "cells").glob("*.json")
+    (kept,) = (data / "studies" / KEPT / "cells").glob("*.json")
     kept.write_text(kept.read_text()[:-40])
     second = run_of(data, task, ground=False)
     assert second.resumed == 0
@@ -114,6 +115,72 @@ def test_another_number_of_weak_labels_makes_none_of_them_again(
     assert asked > 0
     run_of(data, task, ground=False, weak=[2, 3])
     assert obedient[1].asked == asked
+
+
+def test_another_experiment_finds_cells_and_trainings(data: Path, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ground of two experiments is one; another evaluation is another cell, and trains nothing."""
+    from autoweak.training import cross_validation
+
+    first = run_of(data, task)
+    trained: list[Any] = []
+    real = cross_validation.train_fold
+    monkeypatch.setattr(cross_validation, "train_fold", lambda *a, **k: trained.append(k) or real(*a, **k))
+    other = run_of(data, task, name="other", arms=["s1_points"])
+    assert other.resumed == 4
+    assert len(trained) == task.coarse.folds
+    measured = run_of(data, task, name="measured", hd95=True)
+    assert measured.resumed == 0
+    assert len(trained) == task.coarse.folds
+    assert [[score.dice for score in one.scores] for one in measured.results] == [
+        [score.dice for score in one.scores] for one in first.results
+    ]
+
+
+def test_arms_with_equal_weak_labels_share_a_training_and_a_damaged_one_is_done_again(data: Path, task: Task) -> None:
+    same = {"arm": "s1_box", "title": "filtered", "drop_extreme": 0.999}
+    first = run_of(data, task, arms=["s1_box", same], ground=False)
+    kept = data / "studies" / KEPT / "trained"
+    (folder,) = kept.iterdir()
+    (folder / "model.safetensors").write_bytes(b"damaged")
+    shutil.rmtree(data / "studies" / KEPT / "cells")
+    again = run_of(data, task, arms=["s1_box", same], ground=False)
+    assert [one.scores for one in again.results] == [one.scores for one in first.results]
+    assert sum("was damaged and is trained again" in note for note in again.plan.context.notes) == 1
+
+
+def test_the_outlook_is_what_then_happens(data: Path, task: Task) -> None:
+    plan = plan_of(data, task, weak=[2, 3], arms=["s1_box", "s3_refined"])
+    before = outlook(plan)
+    assert (before.cells, before.done, before.coarse, before.others) == (10, 0, 1, 8)
+    assert not (data / "studies" / ".autoweak").exists()
+    assert "10 cells, 0 done already; to train: coarse models 1, others at most 8" in str(before)
+    run_of(data, task, weak=[2], arms=["s1_box"])
+    between = outlook(plan)
+    assert (between.done, between.coarse, between.others) == (5, 0, 4)
+    run_cells(plan)
+    assert str(outlook(plan)) == "Plan: all 10 cells are done already; nothing to train."
+
+
+def test_a_weak_label_of_an_image_that_was_replaced_is_made_again(
+    data: Path, task: Task, obedient: tuple[Any, Any]
+) -> None:
+    run_of(data, task, ground=False, gold=[6], weak=[4])
+    asked = obedient[1].asked
+    shutil.copy(data / "images" / "disc22.png", data / "studies" / "disc7.png")
+    (data / "images" / "disc22.png").unlink()
+    run_of(data, task, ground=False, gold=[6], weak=[4])
+    assert obedient[1].asked == asked + 1
+
+
+def test_all_arms_train_the_network_that_the_task_names(data: Path, task: Task) -> None:
+    coarse = task.coarse.model_copy(update={"network": CoarseNetwork.UNETPLUSPLUS, "start": False})
+    nested = task.model_copy(update={"coarse": coarse})
+    results = run_of(data, nested, arms=["s1_box"], ground=False)
+    assert results.failed == ()
+    cards = list((data / "studies" / KEPT).rglob("model.json"))
+    assert len(cards) == 2  # coarse, and gold with weak labels
+    assert all("UNetPlusPlus" in card.read_text() for card in cards)
+    assert run_of(data, task, arms=["s1_box"], ground=False).resumed == 0
 
 
 def test_the_users_models_and_labels_stay_as_they_are(data: Path, task: Task) -> None:
@@ -182,6 +249,29 @@ def test_the_extreme_filter_drops_small_objects_and_the_report_warns(data: Path,
     assert "throws away small objects" in path.read_text()
 
 
+def test_filters_by_foreground_drop_what_is_smaller_or_larger(data: Path, task: Task) -> None:
+    arms = [
+        {"arm": "s1_box", "title": "all", "drop_below": 0.001, "drop_above": 0.9},
+        {"arm": "s1_box", "title": "none small", "drop_below": 0.9},
+        {"arm": "s1_box", "title": "none large", "drop_above": 0.01},
+    ]
+    results = run_of(data, task, arms=arms, ground=False)
+    assert [result.weak["used"] for result in results.results] == [3, 0, 0]
+    assert [result.weak["extreme"] for result in results.results] == [0, 3, 3]
+    weak = weak_table(rows_of(results))[0]
+    assert [row[weak.header.index("dropped by filters")] for row in weak.rows] == ["0", "3", "3"]
+
+
+def test_the_models_own_estimate_is_kept_by_label_and_shown(data: Path, task: Task) -> None:
+    results = run_of(data, task, arms=["s3_refined", "s3_trained_refined"], ground=False)
+    expected = pytest.approx(2 * 0.9 / 1.9)
+    assert [result.weak["estimated"] for result in results.results] == [expected, expected]
+    sidecars = list((data / "studies" / KEPT / "weak_labels").rglob("*.json"))
+    assert [one["label"] for path in sidecars for one in json.loads(path.read_text())["estimated"]] == [1, 1, 1]
+    again = run_of(data, task, arms=["s3_trained_refined"], weak=[3, 2], ground=False)
+    assert [result.weak["estimated"] for result in again.results] == [expected, expected]
+
+
 def test_the_report_holds_table_pictures_and_all_that_is_needed_again(data: Path, task: Task) -> None:
     results = run_of(data, task, weak=[2, 3], seeds=[0, 1])
     path, metrics = present(results, source="name: toy # <mine>", command="autoweak experiment toy.yaml")
@@ -222,7 +312,7 @@ def test_weak_labels_of_volumes_keep_their_geometry_and_slices_without_a_label_a
     plan = prepare(experiment, toy_task(dimension=3), out=tmp_path / "out", progress=NoProgress())
     results = run_cells(plan)
     assert results.failed == ()
-    weak = sorted((tmp_path / "out" / "weak_labels").rglob("*.nii.gz"))
+    weak = sorted((tmp_path / "studies" / KEPT / "weak_labels").rglob("*.nii.gz"))
     assert [path.name for path in weak] == [f"volume{index}.nii.gz" for index in range(3)]
     stored = nibabel.load(weak[0])
     assert np.allclose(stored.affine, affine)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autoweak.errors import CheckpointError, ImageError, StudiesError
-from autoweak.tasks import Task
+from autoweak.tasks import CoarseNetwork, Task
 from autoweak.training.cross_validation import cross_validate
 from autoweak.training.model import TrainedModel
 from autoweak.training.recipe import Recipe
@@ -34,6 +34,20 @@ def test_saved_and_loaded_predicts_the_same(model: TrainedModel, tmp_path: Path,
     assert loaded.sha256 == model.sha256
     assert np.array_equal(loaded.predict(view), model.predict(view))
     assert sorted(path.name for path in (tmp_path / "v1").iterdir()) == [CARD_FILE, WEIGHTS_FILE]
+
+
+def test_a_model_of_another_network_is_saved_with_its_definition_and_loaded(
+    gold: list[Sample], task: Task, recipe: Recipe, tmp_path: Path, draw: Draw
+) -> None:
+    coarse = task.coarse.model_copy(update={"epochs": 1, "network": CoarseNetwork.UNETPLUSPLUS})
+    nested = task.model_copy(update={"coarse": coarse})
+    model = cross_validate(gold, task=nested, seed=1, recipe=recipe)
+    model.save(tmp_path / "v1")
+
+    loaded = TrainedModel.load(tmp_path / "v1")
+
+    assert loaded.card.definition["_target_"].endswith("UNetPlusPlus")
+    assert np.array_equal(loaded.predict(draw(9).view), model.predict(draw(9).view))
 
 
 def test_saving_again_replaces_and_leaves_nothing_else(model: TrainedModel, tmp_path: Path) -> None:

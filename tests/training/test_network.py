@@ -5,14 +5,39 @@ import torch
 
 from autoweak.errors import CheckpointError
 from autoweak.networks.definition import network_from
-from autoweak.training.network import build_network, network_definition
+from autoweak.tasks import CoarseNetwork, Task
+from autoweak.training.network import build_network, definition_of, network_definition
 
 
+@pytest.mark.parametrize("network", list(CoarseNetwork))
 @pytest.mark.parametrize(("in_channels", "out_channels"), [(1, 1), (3, 1), (1, 2)])
-def test_the_bundles_network_takes_the_tasks_channels(in_channels: int, out_channels: int) -> None:
-    network = build_network(in_channels=in_channels, out_channels=out_channels).eval()
+def test_the_bundles_networks_take_the_tasks_channels(
+    in_channels: int, out_channels: int, network: CoarseNetwork
+) -> None:
+    built = build_network(in_channels=in_channels, out_channels=out_channels, network=network).eval()
 
-    assert network(torch.rand(1, in_channels, 32, 48)).shape == (1, out_channels, 32, 48)
+    assert built(torch.rand(1, in_channels, 32, 48)).shape == (1, out_channels, 32, 48)
+
+
+@pytest.mark.parametrize("network", list(CoarseNetwork))
+def test_networks_understand_any_linear_scale_and_every_weight_of_theirs_learns(network: CoarseNetwork) -> None:
+    torch.manual_seed(0)
+    built = build_network(in_channels=1, out_channels=1, network=network)
+    image = torch.rand(2, 1, 32, 32)
+    built(image).mean().backward()
+    assert all(weight.grad is not None for weight in built.parameters())
+    built.eval()
+    with torch.no_grad():
+        assert torch.allclose(built(image), built(3 * image + 7), atol=1e-3)
+
+
+def test_a_task_names_its_network(task: Task) -> None:
+    coarse = task.coarse.model_copy(update={"network": CoarseNetwork.UNETPLUSPLUS})
+    nested = task.model_copy(update={"coarse": coarse})
+    assert task.coarse.network is CoarseNetwork.LARGE_KERNEL
+    assert definition_of(task)["_target_"].endswith("LargeKernelNet")
+    assert definition_of(nested)["_target_"].endswith("UNetPlusPlus")
+    assert nested.sha256 != task.sha256
 
 
 def test_a_definition_builds_the_same_network_again() -> None:

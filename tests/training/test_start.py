@@ -9,6 +9,7 @@ import torch
 from autoweak.errors import CheckpointError
 from autoweak.networks.large_kernel_net import LargeKernelNet
 from autoweak.phantoms.ultrasound import draw_ultrasound
+from autoweak.tasks import CoarseNetwork
 from autoweak.training import start
 from autoweak.training.dice import dice
 from autoweak.training.network import build_network
@@ -55,6 +56,11 @@ def test_a_network_of_another_shape_keeps_its_own_weights() -> None:
 
     assert set(taken) <= {"head.bias", *(name for name in kept if name.endswith("num_batches_tracked"))}
     assert torch.equal(network.state_dict()["stem.0.weight"], kept["stem.0.weight"])
+
+
+def test_no_start_weight_fits_unetplusplus() -> None:
+    network = build_network(in_channels=1, out_channels=1, network=CoarseNetwork.UNETPLUSPLUS)
+    assert start.load_start(network) == ()
 
 
 def test_missing_start_weights_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -25,17 +25,30 @@ class Cell:
     Attributes:
         name: what tables call the arm.
         gold: how many gold labels; `weak`: how many unlabelled images, 0 for arms that need none.
-        seed: of the draw and everything else.
+        seed: of everything, and of the draw as well where there is no `subset`.
+        subset: of the draw alone.
     """
 
     name: str
     gold: int
     weak: int
     seed: int
+    subset: int | None = None
 
     def __str__(self) -> str:
         """As progress and problems say it."""
-        return f"{self.name}, {self.gold} gold + {self.weak} weak, seed {self.seed}"
+        drawn = "" if self.subset is None else f"subset {self.subset}, "
+        return f"{self.name}, {self.gold} gold + {self.weak} weak, {drawn}seed {self.seed}"
+
+    @property
+    def draw_seed(self) -> int:
+        """Which images are drawn."""
+        return self.seed if self.subset is None else self.subset
+
+    @property
+    def repeat(self) -> str:
+        """Which of the repetitions of an arm it is."""
+        return str(self.seed) if self.subset is None else f"{self.subset}/{self.seed}"
 
 
 @dataclass(frozen=True)

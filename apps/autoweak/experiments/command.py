@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from autoweak.errors import ExperimentError
+from autoweak.experiments.outlook import outlook
 from autoweak.experiments.presenting import present
 from autoweak.experiments.results import rows_of
 from autoweak.experiments.run import Results, prepare, run_cells
@@ -35,6 +36,7 @@ def experiment(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
         chosen = chosen.model_copy(update={"seeds": (arguments.seed,)})
     options = {key: getattr(arguments, key) for key in _PROMPTABLE}
     plan = prepare(chosen, load_task(_task_of(chosen.task, path)), out=arguments.out, progress=progress, **options)
+    progress.say(str(outlook(plan)))
     results = run_cells(plan)
     if not results.results:
         raise ExperimentError(f"No cell of {chosen.name} could be done: {results.failed[0].reason}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from autoweak.errors import AutoweakError, ExperimentError
+from autoweak.experiments.patients import Patients, told_of_evaluation
 from autoweak.hashing import file_sha256
+from autoweak.loop.coarse import read_patients
 from autoweak.loop.context import Context
 from autoweak.progress import each
-from autoweak.studies import StudiesFolder, Study, StudyImage, list_images, patients_of, read_label
+from autoweak.studies import StudiesFolder, Study, StudyImage, list_images, read_label
+from autoweak.synthesis.marks import Mark
 from autoweak.training.seeds import derive_seed
 
 Array = npt.NDArray[Any]
@@ -27,11 +30,13 @@ class Known:
     Attributes:
         study: the image; its `gold` is the truth where that is known, whoever may see it.
         sha256: of the image; `truth_sha256`: of the file with its truth, empty where that is not known.
+        mark: where a synthetic image comes from; None for images of patients.
     """
 
     study: Study
     sha256: str
     truth_sha256: str = ""
+    mark: Mark | None = None
 
     @property
     def image_id(self) -> str:
@@ -50,10 +55,11 @@ class Truth:
 
 @dataclass(frozen=True)
 class Draw:
-    """What one cell may use: `gold` with labels, `pool` without; both in order of image id."""
+    """What one cell may use: `gold` with labels, `pool` and `synthetic` images without; all in order of image id."""
 
     gold: tuple[Known, ...]
     pool: tuple[Known, ...]
+    synthetic: tuple[Known, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,20 +70,28 @@ class Material:
         gold: images of the studies with a gold label.
         unlabelled: the other ones; the truth of some may be known, see `spec.Data.truth`.
         evaluation: images with truth that are never learned from.
+        patients: image id to patient, of the studies where that is known.
+        synthetic: marked images that lie beside the studies, where an arm asks for some.
     """
 
     gold: tuple[Known, ...]
     unlabelled: tuple[Known, ...]
     evaluation: tuple[Known, ...]
+    patients: Mapping[str, str] = field(default_factory=dict)
+    synthetic: tuple[Known, ...] = ()
 
-    def draw(self, *, gold: int, weak: int, seed: int, truth: bool) -> Draw:
-        """Draw gold and unlabelled images; with the same seed, fewer are a part of more.
+    def draw(self, *, gold: int, weak: int, seed: int, truth: bool, synthetic: int = 0) -> Draw:
+        """Draw gold, unlabelled and synthetic images; with the same seed, fewer are a part of more.
+
+        No unlabelled image is of a patient with a gold label, or a copy of a gold image: the Dice of weak labels
+        would be measured on patients who were learned from.
 
         Args:
             gold: how many gold labels.
             weak: how many images without one: unlabelled ones, and gold ones whose label is then held back.
             seed: of the draw.
             truth: take only images whose truth is known into the pool.
+            synthetic: how many synthetic images.
 
         Raises:
             ExperimentError: there are not as many.
@@ -85,17 +99,29 @@ class Material:
         if gold > len(self.gold):
             raise ExperimentError(f"The experiment asks for {gold} gold labels and the studies have {len(self.gold)}.")
         chosen = _shuffled(self.gold, derive_seed(seed, "gold"))[:gold]
-        names = {one.image_id for one in chosen}
-        free = [one for one in (*self.gold, *self.unlabelled) if one.image_id not in names]
+        taken = {key for one in chosen for key in (self._patient(one), one.sha256)}
+        others = (*self.gold, *self.unlabelled)
+        free = [one for one in others if self._patient(one) not in taken and one.sha256 not in taken]
         pool = _shuffled([one for one in free if one.truth_sha256 or not truth], derive_seed(seed, "pool"))
         if weak > len(pool):
             what = "unlabelled images whose truth is known, which some of its arms need" if truth else "other images"
+            what += " of other patients" if self.patients else ""
             hint = "lower weak or gold" + (", or give the folder with their truth (--truth)" if truth else "")
             raise ExperimentError(
                 f"The experiment asks for {weak} weak labels beside {gold} gold ones, and there are {len(pool)} "
                 f"{what}: {hint}."
             )
-        return Draw(_ordered(chosen), _ordered(pool[:weak]))
+        if synthetic > len(self.synthetic):
+            raise ExperimentError(
+                f"An arm asks for {synthetic} synthetic images, and {len(self.synthetic)} that carry the mark of "
+                f"`autoweak synthesise` lie beside the studies: draw more with it, or lower synthetic."
+            )
+        drawn = _shuffled(self.synthetic, derive_seed(seed, "synthetic"))[:synthetic]
+        return Draw(_ordered(chosen), _ordered(pool[:weak]), _ordered(drawn))
+
+    def _patient(self, known: Known) -> str:
+        """The patient of an image; one of whom nothing is known is a patient of its own."""
+        return self.patients.get(known.image_id, f"image {known.image_id}")
 
 
 def collect(context: Context, *, truth: Path | None, images: Path, labels: Path) -> Material:
@@ -116,16 +142,20 @@ def collect(context: Context, *, truth: Path | None, images: Path, labels: Path)
     outside = [replace(one, gold=truths[one.image_id]) for one in list_images(images) if one.image_id in truths]
     found = [_known(context, one) for one in each([*studies, *outside], context.progress)]
     inside = [one for one in found[: len(studies)] if one is not None]
-    evaluation = _apart(context, [one for one in found[len(studies) :] if one is not None], inside)
+    patients = Patients.of([one.study for one in inside], read_patients(context.studies.root))
+    told = told_of_evaluation(context.studies.root, images, inside=[one.image_id for one in inside])
+    evaluation = [one for one in found[len(studies) :] if one is not None]
+    evaluation = _apart(context, evaluation, inside, Patients.of([one.study for one in evaluation], told), patients)
     if not evaluation:
         raise ExperimentError(
             f"No image of {images} can be evaluated on: each needs a readable label of its name in {labels}, and must "
-            "not be in the studies."
+            "neither be in the studies nor of a patient who is."
         )
     return Material(
         gold=tuple(one for one in inside if one.image_id in gold_ids),
         unlabelled=tuple(one for one in inside if one.image_id not in gold_ids),
         evaluation=tuple(evaluation),
+        patients=patients.groups(),
     )
 
 
@@ -166,16 +196,16 @@ def _known(context: Context, study: Study) -> Known | None:
     return Known(study, read[0].sha256, file_sha256(study.gold))
 
 
-def _apart(context: Context, evaluation: Sequence[Known], inside: Sequence[Known]) -> list[Known]:
+def _apart(
+    context: Context, evaluation: Sequence[Known], inside: Sequence[Known], outer: Patients, inner: Patients
+) -> list[Known]:
     """The evaluation images that are neither in the studies nor of their patients."""
     seen = {one.sha256: one.image_id for one in inside}
-    patients = set(patients_of([one.study for one in inside]).values())
-    of_patients = patients_of([one.study for one in evaluation])
     kept = []
     for one in evaluation:
         if one.sha256 in seen:
             context.notes.append(f"{one.image_id} is {seen[one.sha256]} of the studies and is not evaluated on.")
-        elif of_patients.get(one.image_id) in patients:
+        elif outer.share(one.image_id, inner):
             context.notes.append(f"{one.image_id} is of a patient of the studies and is not evaluated on.")
         else:
             kept.append(one)

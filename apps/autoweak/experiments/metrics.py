@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -290,9 +291,12 @@ def _hd95(predicted: NDArray[np.bool_], truth: NDArray[np.bool_], *, spacing: Se
     steps = list(spacing) if spacing is not None else [1.0, 1.0, 1.0]
     if predicted.shape[0] == 1:  # one slice is a plane: as a volume all of it would be surface
         predicted, truth, steps = predicted[0], truth[0], steps[1:]
-    distance = compute_hausdorff_distance(
-        _as_tensor(predicted), _as_tensor(truth), include_background=True, percentile=95, spacing=steps
-    )
+    with warnings.catch_warnings():
+        # MONAI calls its own function with an argument that it has deprecated, and tells every user so.
+        warnings.simplefilter("ignore", FutureWarning)
+        distance = compute_hausdorff_distance(
+            _as_tensor(predicted), _as_tensor(truth), include_background=True, percentile=95, spacing=steps
+        )
     return float(distance.item())
 
 

@@ -22,6 +22,7 @@ _BINS = 20
 _VERDICT_COLOURS = {"accept": "#009E73", "review": "#E69F00", "reject": "#D55E00"}
 _OTHER_COLOUR = "#7F8894"
 _CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8A7A00")
+_LINES = ("-", "--", ":")
 _INK, _GRID = "#2B3038", "#D5D9DF"
 
 
@@ -106,60 +107,74 @@ def calibration_plot(expected: Sequence[float], measured: Sequence[float]) -> by
 
 
 def dice_plot(arms: Mapping[str, Sequence[float]]) -> bytes:
-    """Dice of every image, one column an arm, with quartiles and the mean; SVG.
+    """Dice of every image, one row an arm, with quartiles and the mean; SVG.
 
     Args:
         arms: name of the arm to the Dice of each image, 0..1.
     """
-    figure, axes = _figure(y="Dice", size=(max(3.2, 1.2 + 1.35 * len(arms)), 3.6))
+    figure, axes = _figure(x="Dice", size=(_SMALL[0], max(_SMALL[1] - 0.3, 0.9 + 0.42 * len(arms))))
     rng = np.random.default_rng(0)
     labels = []
-    for place, ((name, values), colour) in enumerate(zip(arms.items(), _repeat(_CYCLE, len(arms)), strict=True)):
+    for place, ((name, values), (colour, _)) in enumerate(zip(arms.items(), _styles(len(arms)), strict=True)):
         labels.append(f"{_plain(name)}\nmean {np.mean(values):.3f}" if len(values) else f"{_plain(name)}\nno images")
         if len(values):
             _draw_arm(axes, place, np.asarray(values, np.float64), colour, rng)
-    axes.set_xticks(range(len(arms)), labels)
-    axes.set_xlim(-0.6, len(arms) - 0.4)
-    axes.set_ylim(-0.02, 1.02)
+    axes.set_yticks(range(len(arms)), labels)
+    axes.set_ylim(len(arms) - 0.4, -0.6)  # the first one on top
+    axes.set_xlim(-0.02, 1.02)
     return _svg(figure)
 
 
-def count_curves(curves: Mapping[str, Sequence[tuple[int, Summary]]], *, x: str) -> bytes:
+def count_curves(
+    curves: Mapping[str, Sequence[tuple[int, Summary]]], *, x: str, order: Sequence[str] | None = None
+) -> bytes:
     """Mean Dice with its confidence interval over a number of labels, one line an arm; SVG.
 
     Args:
         curves: name of the arm to (number of labels, summary of the Dice), in ascending order.
         x: what is counted.
+        order: all arms of a report, so that each has one colour in all of its plots; None takes those of `curves`.
     """
-    from matplotlib.ticker import MaxNLocator
-
-    figure, axes = _figure(x=x, y="Dice", size=(6.6, 4.0))
-    for (name, points), colour in zip(curves.items(), _repeat(_CYCLE, len(curves)), strict=True):
-        counts = [count for count, _ in points]
-        axes.plot(counts, [one.mean for _, one in points], color=colour, label=_plain(name), marker="o", markersize=4)
-        axes.fill_between(
-            counts, [one.low for _, one in points], [one.high for _, one in points], color=colour, alpha=0.12
+    figure, axes = _figure(x=x, y="Dice", size=(6.6, 4.6))
+    every = sorted({count for points in curves.values() for count, _ in points})
+    # Side by side, so that intervals which overlap can be told apart.
+    step = 0.012 * (every[-1] - every[0] or 1) if every else 0.0
+    names = list(curves if order is None else order)
+    styles = dict(zip(names, _styles(len(names)), strict=True))
+    for place, (name, points) in enumerate(curves.items()):
+        colour, line = styles[name]
+        aside = step * (place - (len(curves) - 1) / 2)
+        means = np.array([one.mean for _, one in points])
+        reach = np.abs([[one.low for _, one in points], [one.high for _, one in points]] - means)
+        style: dict[str, Any] = {"color": colour, "linestyle": line, "label": _plain(name)}
+        axes.errorbar(
+            [count + aside for count, _ in points],
+            means,
+            yerr=reach,
+            marker="o",
+            markersize=4,
+            linewidth=1.5,
+            elinewidth=0.8,
+            capsize=2,
+            **style,
         )
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(axes)
+    axes.set_xticks(every)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=_INK)
     return _svg(figure)
 
 
 def _draw_arm(axes: Axes, place: int, values: Any, colour: str, rng: np.random.Generator) -> None:
+    """Every value as a dot; a box over the quartiles, whiskers as far as values within 1.5 of its length, the mean."""
     spread = rng.uniform(-0.16, 0.16, values.size)
-    axes.scatter(place + spread, values, s=14, color=colour, alpha=0.5, edgecolors="none")
-    line = {"color": _INK, "linewidth": 1.1}
-    axes.boxplot(
-        [values],
-        positions=[place],
-        widths=0.5,
-        showfliers=False,
-        boxprops=line,
-        whiskerprops=line,
-        capprops=line,
-        medianprops=line,
-    )
-    axes.plot(place, values.mean(), "D", color=_INK, markersize=5)
+    axes.scatter(values, place + spread, s=14, color=colour, alpha=0.5, edgecolors="none")
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    near = values[(values >= low - 1.5 * (high - low)) & (values <= high + 1.5 * (high - low))]
+    line: dict[str, Any] = {"color": _INK, "linewidth": 1.1}
+    axes.plot((low, high, high, low, low), place + np.array((-0.25, -0.25, 0.25, 0.25, -0.25)), **line)
+    axes.plot((middle, middle), (place - 0.25, place + 0.25), **line)
+    axes.plot((near.min(), low), (place, place), **line)
+    axes.plot((high, near.max()), (place, place), **line)
+    axes.plot(values.mean(), place, "D", color=_INK, markersize=5)
 
 
 def _figure(*, x: str = "", y: str = "", size: tuple[float, float] = _SMALL) -> tuple[Figure, Axes]:
@@ -207,6 +222,11 @@ def _in_order(verdicts: Sequence[str]) -> list[str]:
 
 def _repeat(colours: Sequence[str], count: int) -> list[str]:
     return [colours[index % len(colours)] for index in range(count)]
+
+
+def _styles(count: int) -> list[tuple[str, str]]:
+    """A colour and a line style for each of many lines; colours repeat with another style."""
+    return [(_CYCLE[index % len(_CYCLE)], _LINES[index // len(_CYCLE) % len(_LINES)]) for index in range(count)]
 
 
 def _plain(name: str) -> str:

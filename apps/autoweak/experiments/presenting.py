@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -20,9 +20,11 @@ from autoweak.experiments.pictures import CaseLayers, PictureFormat, draw_case
 from autoweak.experiments.report import Exhibit, KeyFigure, Plot, Problem, Report, Table, write_report
 from autoweak.experiments.results import Row, rows_of
 from autoweak.experiments.run import Plan, Results
+from autoweak.experiments.spec import Experiment
 from autoweak.progress import each
 from autoweak.workspace import fingerprint
 
+Curves = dict[str, list[tuple[int, Summary]]]
 _LIBRARIES = ("torch", "monai", "numpy", "scipy", "scikit-image", "segment-anything")
 _MOST_ARMS_DRAWN = 10
 _DISCLAIMER = "Research use only: not for diagnosis or treatment."
@@ -49,7 +51,13 @@ def present(results: Results, *, source: str, command: str) -> tuple[Path, dict[
         subtitle=f"{plan.experiment.description or plan.task.description} {_today()}",
         summary=_summary(results),
         key_figures=tuple(_figures(rows, plan)),
-        tables=(tables.main_table(rows, plan), *tables.layout_table(rows), tables.arms_table(plan), *_notes(plan)),
+        tables=(
+            tables.main_table(rows, plan),
+            *tables.layout_table(rows),
+            *tables.weak_table(rows),
+            tables.arms_table(plan),
+            *_notes(plan),
+        ),
         plots=tuple(_plots(rows)),
         exhibits=tuple(_exhibits(results)),
         problems=_problems(results),
@@ -104,14 +112,22 @@ def _summary(results: Results) -> tuple[str, ...]:
     drawn = "images whose truth is known" if plan.draws_truth else "unlabelled images and gold ones not drawn"
     sentences = [
         f"{len(plan.entries)} arms on {len(material.evaluation)} evaluation images, of which nothing was learned; "
-        f"seeds {', '.join(map(str, experiment.seeds))}. {len(results.results)} cells, {results.resumed} found done.",
-        f"Each seed draws the gold labels out of {len(material.gold)}, and the images for weak labels out of {drawn}.",
+        f"{_repetitions(experiment)}. {len(results.results)} cells, {results.resumed} found done.",
+        f"Each {'subset' if experiment.subsets else 'seed'} draws the gold labels out of {len(material.gold)}, and the "
+        f"images for weak labels out of {drawn}.",
         "All arms that train use this project's network, start weights and recipe, so that they differ in their labels "
         "alone; the papers' own networks and recipes are others.",
     ]
     if any(entry.drop_extreme is not None for entry in plan.entries):
         sentences.append(EXTREME_DANGER)
     return (*sentences, _DISCLAIMER)
+
+
+def _repetitions(experiment: Experiment) -> str:
+    seeds = f"seeds {', '.join(map(str, experiment.seeds))}"
+    if experiment.subsets is None:
+        return seeds
+    return f"subsets {', '.join(map(str, experiment.subsets))}, each with {seeds}"
 
 
 def _figures(rows: Sequence[Row], plan: Plan) -> Iterator[KeyFigure]:
@@ -128,42 +144,37 @@ def _figures(rows: Sequence[Row], plan: Plan) -> Iterator[KeyFigure]:
 
 
 def _plots(rows: Sequence[Row]) -> Iterator[Plot]:
-    most = {row.name: row for row in sorted(rows, key=lambda row: (row.gold, row.weak))}
+    names = list(dict.fromkeys(row.name for row in rows))
+    most = {
+        name: max((row for row in rows if row.name == name), key=lambda row: (row.gold, row.weak)) for name in names
+    }
     yield Plot(
         "Dice of every image",
         plots.dice_plot({name: list(row.dice.values()) for name, row in most.items()}),
         "Mean over seeds, with the largest number of labels of each arm.",
     )
-    yield from _learning_curves(rows)
+    for title, x, curves, least in _learning_curves(rows, names):
+        shown = {name: sorted(points, key=_count) for name, points in curves.items() if len(points) >= least}
+        if shown:
+            picture = plots.count_curves(shown, x=x, order=names)
+            yield Plot(title, picture, "Bars: 95 % intervals over images; arms are set side by side.")
 
 
-def _learning_curves(rows: Sequence[Row]) -> Iterator[Plot]:
-    """Dice over weak labels for each number of gold ones, and the other way round, where there are several."""
+def _learning_curves(rows: Sequence[Row], names: Sequence[str]) -> Iterator[tuple[str, str, Curves, int]]:
+    """Dice over weak labels for each number of gold ones, and the other way round; with how many points are a curve."""
     for gold in sorted({row.gold for row in rows}):
-        curves = {
-            name: [(0, row.summary) for row in rows if row.role is Role.REFERENCE and row.gold == gold]
-            + [(row.weak, row.summary) for row in rows if row.name == name and row.gold == gold and row.weak]
-            for name in dict.fromkeys(row.name for row in rows if row.weak)
-        }
-        yield from _curves_plot(curves, x="weak labels", title=f"Learning curves, {gold} gold labels")
+        start = [(0, row.summary) for row in rows if row.role is Role.REFERENCE and row.gold == gold]
+        of_gold = [row for row in rows if row.gold == gold and row.weak]
+        curves = {name: start + [(row.weak, row.summary) for row in of_gold if row.name == name] for name in names}
+        yield f"Learning curves, {gold} gold labels", "weak labels", curves, 3
     for weak in sorted({row.weak for row in rows if row.weak}):
-        names = dict.fromkeys(row.name for row in rows)
-        curves = {
-            name: [(row.gold, row.summary) for row in rows if row.name == name and row.weak in (0, weak)]
-            for name in names
-        }
-        yield from _curves_plot(curves, x="gold labels", title=f"Learning curves, {weak} weak labels", least=2)
+        of_weak = [row for row in rows if row.weak in (0, weak)]
+        curves = {name: [(row.gold, row.summary) for row in of_weak if row.name == name] for name in names}
+        yield f"Learning curves, {weak} weak labels", "gold labels", curves, 2
 
 
-def _curves_plot(
-    curves: Mapping[str, list[tuple[int, Summary]]], *, x: str, title: str, least: int = 3
-) -> Iterator[Plot]:
-    """One plot of the curves that have points enough to be curves."""
-    shown = {
-        name: sorted(points, key=lambda point: point[0]) for name, points in curves.items() if len(points) >= least
-    }
-    if shown:
-        yield Plot(title, plots.count_curves(shown, x=x), "Bands: 95 % intervals over images.")
+def _count(point: tuple[int, Summary]) -> int:
+    return point[0]
 
 
 def _exhibits(results: Results) -> Iterator[Exhibit]:
@@ -179,7 +190,7 @@ def _exhibits(results: Results) -> Iterator[Exhibit]:
     for result in each(list(chosen.values())[:_MOST_ARMS_DRAWN], plan.context.progress):
         ranked = sorted(result.scores, key=lambda score: (score.dice, score.image_id))
         picks = {"best": ranked[-1], "median": ranked[len(ranked) // 2], "worst": ranked[0]}
-        masks = load_masks(plan.folder, result.key, [score.image_id for score in picks.values()])
+        masks = load_masks(plan.workspace.root, result.key, [score.image_id for score in picks.values()])
         for which, score in picks.items():
             known, mask = images[score.image_id], masks.get(score.image_id)
             if mask is not None:

@@ -12,6 +12,7 @@ from autoweak.experiments.cells import CellResult
 from autoweak.experiments.metrics import Comparison, Summary, compare, holm, summarise
 from autoweak.experiments.run import Results
 
+WEAK_KEYS = ("used", "synthetic", "synthetic_used", "empty", "extreme", "dice", "estimated")
 # A row by arm, gold count and weak count.
 Place = tuple[str, int, int]
 
@@ -23,7 +24,7 @@ class Row:
     Attributes:
         name: of the arm; `role`: what it is there for.
         gold, weak: how many labels.
-        seeds: Dice of each seed, the mean over images.
+        seeds: Dice of each seed, or subset and seed, as `Cell.repeat` names it; the mean over images.
         dice: image id to Dice, the mean over seeds; what intervals and tests are made of.
         iou: mean over images and seeds; `hd95`: the same, where it was asked for and both masks hold the label.
         hd95_missing: how many labels of images have no HD95.
@@ -36,7 +37,7 @@ class Row:
     role: Role
     gold: int
     weak: int
-    seeds: Mapping[int, float]
+    seeds: Mapping[str, float]
     dice: Mapping[str, float]
     iou: float
     hd95: float | None
@@ -58,7 +59,7 @@ class Row:
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation of the mean Dice between seeds; None with one seed."""
+        """Standard deviation of the mean Dice between repetitions; None with one."""
         return stdev(self.seeds.values()) if len(self.seeds) > 1 else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,7 +68,7 @@ class Row:
         return {
             **plain,
             "role": self.role.value,
-            "seeds": {str(seed): value for seed, value in self.seeds.items()},
+            "seeds": dict(self.seeds),
             "dice": asdict(self.summary),
             "deviation": self.deviation,
             "weak_labels": dict(self.weak_labels),
@@ -103,12 +104,12 @@ def _row(arm: str, cells: Sequence[CellResult]) -> Row:
         role=ARMS[arm].role,
         gold=first.gold,
         weak=first.weak,
-        seeds={result.cell.seed: mean(score.dice for score in result.scores) for result in cells},
+        seeds={result.cell.repeat: mean(score.dice for score in result.scores) for result in cells},
         dice={image_id: mean(result.scores[index].dice for result in cells) for index, image_id in enumerate(ids)},
         iou=mean(score.iou for result in cells for score in result.scores),
         hd95=mean(distances) if distances else None,
         hd95_missing=len(labels) - len(distances),
-        weak_labels={key: _mean_of(cells, key) for key in ("used", "empty", "extreme", "dice", "estimated")},
+        weak_labels={key: _mean_of(cells, key) for key in WEAK_KEYS},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,10 @@ from autoweak.experiments.arms import ARMS, check_arms, entries_of, reference_of
 from autoweak.experiments.arms.arm import Array
 from autoweak.experiments.arms.bench import ArmContext, Bench
 from autoweak.experiments.cells import Cell, CellResult, load_result, save_result
-from autoweak.experiments.material import Draw, Material, collect, read_truth, subset
+from autoweak.experiments.material import Draw, Known, Material, collect, read_truth, subset
 from autoweak.experiments.metrics import ImageScore, score_image
 from autoweak.experiments.spec import ArmEntry, Experiment
+from autoweak.experiments.synthetic import synthetic_images
 from autoweak.loop.context import Context, Problem
 from autoweak.progress import Progress, each
 from autoweak.tasks import Task
@@ -57,7 +58,7 @@ class Plan:
         reference: the arm that all others are tested against.
         draws_truth: whether pools hold only images whose truth is known.
         promptable: the model and its embeddings.
-        folder: where cells and report go.
+        folder: where the report goes; the workspace has cells, weak labels and models, where all experiments find them.
     """
 
     experiment: Experiment
@@ -74,11 +75,12 @@ class Plan:
     def cells(self) -> tuple[Cell, ...]:
         """All cells, those that share a coarse model one after the other."""
         return tuple(
-            Cell(entry.name, gold, weak, seed)
+            Cell(entry.name, gold, weak, seed, subset)
+            for subset in self.experiment.subsets or (None,)
             for seed in self.experiment.seeds
             for gold in self.experiment.gold
             for entry in self.entries
-            for weak in (self._weak if ARMS[entry.arm].uses_weak else (0,))
+            for weak in self._weak(entry)
         )
 
     def entry(self, name: str) -> ArmEntry:
@@ -87,11 +89,16 @@ class Plan:
 
     def draw(self, cell: Cell) -> Draw:
         """The images of a cell."""
-        return self.material.draw(gold=cell.gold, weak=cell.weak, seed=cell.seed, truth=self.draws_truth)
+        synthetic = self.entry(cell.name).synthetic or 0
+        return self.material.draw(
+            gold=cell.gold, weak=cell.weak, seed=cell.draw_seed, truth=self.draws_truth, synthetic=synthetic
+        )
 
-    @property
-    def _weak(self) -> tuple[int, ...]:
-        return tuple(count for count in self.experiment.weak if count)
+    def _weak(self, entry: ArmEntry) -> tuple[int, ...]:
+        """How many images of patients an arm gets; synthetic ones alone can be enough."""
+        if not ARMS[entry.arm].uses_weak:
+            return (0,)
+        return tuple(count for count in self.experiment.weak if count or entry.synthetic)
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ def prepare(experiment: Experiment, task: Task, *, out: Path | None, progress: P
     Args:
         experiment: with the folders of its data.
         task: of the experiment.
-        out: folder for cells and report; None takes one in the workspace of the studies.
+        out: folder for the report; None takes one in the workspace of the studies.
         progress: follows the work.
         promptable: options of `Context.open` that say which promptable model, with which weights, where.
 
@@ -128,6 +135,8 @@ def prepare(experiment: Experiment, task: Task, *, out: Path | None, progress: P
     workspace.check_task(task.name)
     loaded = context.load_promptable()
     material = collect(context, truth=data.truth, images=data.images, labels=data.labels)
+    if any(entry.synthetic for entry in experiment.arms):
+        material = replace(material, synthetic=synthetic_images(context, material.evaluation))
     entries = entries_of(experiment, truth=_truth_suffices(experiment, material))
     plan = Plan(
         experiment=experiment,
@@ -153,8 +162,8 @@ def run_cells(plan: Plan) -> Results:
     cells = plan.cells()
     with plan.workspace.lock():
         for number, cell in enumerate(cells, start=1):
-            bench = _bench(plan, cell, Numbered(plan.context.progress, number, len(cells)))
-            found = load_result(plan.folder, cell, bench.key)
+            bench = bench_of(plan, cell, Numbered(plan.context.progress, number, len(cells)))
+            found = load_result(plan.workspace.root, cell, bench.key)
             resumed += found is not None
             try:
                 results.append(found or _run(plan, cell, bench))
@@ -186,11 +195,12 @@ def _run(plan: Plan, cell: Cell, bench: Bench) -> CellResult:
         )
     seconds = time.monotonic() - began
     result = CellResult(cell, bench.key, tuple(scores), bench.weak.to_dict(), seconds)
-    save_result(plan.folder, result, masks)
+    save_result(plan.workspace.root, result, masks)
     return result
 
 
-def _bench(plan: Plan, cell: Cell, progress: Progress) -> Bench:
+def bench_of(plan: Plan, cell: Cell, progress: Progress) -> Bench:
+    """The bench of a cell; nothing is read or trained yet."""
     entry, draw, base = plan.entry(cell.name), plan.draw(cell), plan.context
     context = ArmContext(
         studies=subset(base.studies, draw),
@@ -205,37 +215,52 @@ def _bench(plan: Plan, cell: Cell, progress: Progress) -> Bench:
         shared=plan.promptable,
     )
     common = _inputs(plan, entry, draw, cell.seed)
-    pool = [[known.image_id, known.sha256, known.truth_sha256] for known in draw.pool]
-    evaluation = [[known.image_id, known.sha256, known.truth_sha256] for known in plan.material.evaluation]
+    images = {
+        "pool": _plain(draw.pool),
+        "synthetic": _plain(draw.synthetic),
+        "evaluation": _plain(plan.material.evaluation),
+    }
     return Bench(
         arm=ARMS[entry.arm],
         entry=entry,
         context=context,
         draw=draw,
-        key=fingerprint({**common, "pool": pool, "evaluation": evaluation, "hd95": plan.experiment.hd95}),
+        key=fingerprint({**common, **images, "hd95": plan.experiment.hd95}),
         label_key=fingerprint(common),
-        folder=plan.folder,
+        folder=plan.workspace.root / "weak_labels",
     )
 
 
 def _inputs(plan: Plan, entry: ArmEntry, draw: Draw, seed: int) -> dict[str, Any]:
     """All that the weak labels of an arm depend on beside the image, as plain data."""
+    from autoweak.experiments.arms.s4 import recipe_of
     from autoweak.training.recipe import RECIPE
     from autoweak.training.start import start_sha256
 
     return {
         "arm": entry.arm,
-        "options": entry.options(),
+        "options": entry.label_options(),
         "task": plan.task.model_dump(mode="json", exclude={"segments"}),
-        "gold": [[known.image_id, known.sha256, known.truth_sha256] for known in draw.gold],
+        "gold": _plain(draw.gold),
         "promptable": plan.promptable[0].identity(),
         "recipe": asdict(RECIPE),
+        "prompt_recipe": asdict(recipe_of(entry)) if "losses" in ARMS[entry.arm].takes else None,
         "start": start_sha256(),
         "seed": seed,
         "version": autoweak.__version__,
     }
 
 
+def _plain(images: tuple[Known, ...]) -> list[list[str]]:
+    return [[known.image_id, known.sha256, known.truth_sha256] for known in images]
+
+
 def _truth_suffices(experiment: Experiment, material: Material) -> bool:
-    known = sum(bool(one.truth_sha256) for one in (*material.gold, *material.unlabelled))
-    return known - max(experiment.gold) >= max(experiment.weak)
+    """Whether every pool can be drawn from images whose truth is known."""
+    try:
+        for seed in experiment.subsets or experiment.seeds:
+            for gold in experiment.gold:
+                material.draw(gold=gold, weak=max(experiment.weak), seed=seed, truth=True)
+    except ExperimentError:
+        return False
+    return True

@@ -10,7 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 from autoweak import task_files
 from autoweak.errors import ExperimentError
 from autoweak.tasks import NAME_PATTERN
+from autoweak.training.prompt_recipe import Term
 
+Footprint = Literal["square", "disk", "diamond"]
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Count = Annotated[StrictInt, Field(ge=0, le=100_000)]
 FOLDERS = ("studies", "truth", "images", "labels")
 
@@ -28,18 +31,46 @@ class ArmEntry(_Part):
         policy: prompt policy, of arms that prompt from a coarse map.
         drop_extreme: leave out weak labels of which one class, background included, covers more than this share of
             the image (S1: 0.97). Dangerous where objects are small: it takes small lesions for failures.
+        drop_below: leave out weak labels whose foreground is a smaller share of the image; `drop_above`: a larger one.
         keep_gold: train on gold beside the weak labels.
         per: simulated prompts for the whole class in a slice, or for each connected component.
+        margin: simulated boxes are larger than tight by this share of the box on each side.
         jitter: simulated boxes move each side by up to this share of the box.
+        keep: which component of a label S3 refines, the likeliest or the largest.
+        grow: S3's kept component is dilated by so many pixels, eroded where below 0; `footprint`: by what.
+        passes: of S3; 1 is the box alone, as it uses MedSAM.
+        policy_options: what to change in the prompt policy, as in a task file.
+        synthetic: how many synthetic images (`autoweak synthesise`) get weak labels beside those of patients.
+        losses: the terms of the loss that prompts are learned with; all three where it is not given.
+        published: weigh and count the size term as S4 does, not as this project does.
     """
 
     arm: StrictStr
     title: StrictStr = ""
     policy: StrictStr | None = None
     drop_extreme: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False)] | None = None
+    drop_below: Share | None = None
+    drop_above: Share | None = None
     keep_gold: StrictBool | None = None
     per: Literal["class", "component"] | None = None
+    margin: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     jitter: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] | None = None
+    keep: Literal["probability", "largest"] | None = None
+    grow: Annotated[StrictInt, Field(ge=-32, le=32)] | None = None
+    footprint: Footprint | None = None
+    passes: Literal[1, 2] | None = None
+    policy_options: dict[StrictStr, Any] | None = None
+    synthetic: Annotated[StrictInt, Field(ge=1, le=100_000)] | None = None
+    losses: Annotated[tuple[Term, ...], Field(min_length=1)] | None = None
+    published: StrictBool | None = None
+
+    @field_validator("losses")
+    @classmethod
+    def _each_once(cls, losses: tuple[Term, ...] | None) -> tuple[Term, ...] | None:
+        if losses is not None and len(set(losses)) != len(losses):
+            msg = f"losses lists {next(one for one in losses if losses.count(one) > 1)!r} twice"
+            raise ValueError(msg)
+        return None if losses is None else tuple(sorted(losses))
 
     @property
     def name(self) -> str:
@@ -48,7 +79,11 @@ class ArmEntry(_Part):
 
     def options(self) -> dict[str, Any]:
         """The options that are set."""
-        return self.model_dump(exclude={"arm", "title"}, exclude_none=True)
+        return self.model_dump(mode="json", exclude={"arm", "title"}, exclude_none=True)
+
+    def label_options(self) -> dict[str, Any]:
+        """Those that a weak label depends on; how many others there are is none of them."""
+        return {key: value for key, value in self.options().items() if key != "synthetic"}
 
 
 class Data(_Part):
@@ -79,6 +114,7 @@ class Experiment(_Part):
     gold: Annotated[tuple[Count, ...], Field(min_length=1)]
     weak: Annotated[tuple[Count, ...], Field(min_length=1)] = (0,)
     seeds: Annotated[tuple[Count, ...], Field(min_length=1)] = (0, 1, 2)
+    subsets: Annotated[tuple[Count, ...], Field(min_length=1)] | None = None
     reference: StrictStr | None = None
     ground: StrictBool = True
     hd95: StrictBool = False
@@ -97,7 +133,7 @@ class Experiment(_Part):
     def _names_alone(cls, arms: Any) -> Any:
         return [{"arm": one} if isinstance(one, str) else one for one in arms] if isinstance(arms, list) else arms
 
-    @field_validator("gold", "weak", "seeds", mode="before")
+    @field_validator("gold", "weak", "seeds", "subsets", mode="before")
     @classmethod
     def _number_alone(cls, counts: Any) -> Any:
         return [counts] if isinstance(counts, int) else counts
@@ -106,7 +142,7 @@ class Experiment(_Part):
     def _once(self) -> Experiment:
         for key, values in (
             ("arms", [entry.name for entry in self.arms]),
-            *((key, getattr(self, key)) for key in ("gold", "weak", "seeds")),
+            *((key, getattr(self, key) or ()) for key in ("gold", "weak", "seeds", "subsets")),
         ):
             twice = [value for index, value in enumerate(values) if value in values[:index]]
             if twice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from autoweak.experiments.arms import ARMS, Role
@@ -17,8 +18,6 @@ HEADER = (
     "between seeds",
     "IoU",
     "HD95",
-    "used",
-    "Dice of weak labels",
     "difference",
     "p (Holm)",
     "above the ground",
@@ -37,12 +36,18 @@ def cells_of(row: Row) -> list[object]:
         None if row.deviation is None else f"± {row.deviation:.3f}",
         row.iou,
         _distance(row),
-        None if not row.weak else f"{row.weak_labels['used'] or 0:.0f}",
-        row.weak_labels["dice"],
         None if row.comparison is None else f"{row.comparison.difference.mean:+.3f}",
         p_value(row.p_holm),
         verdict(row),
     ]
+
+
+def _used(row: Row) -> str | None:
+    """How many weak labels were trained on: of patients, and of synthetic images."""
+    synthetic = row.weak_labels["synthetic_used"] or 0
+    if not row.weak and not synthetic:
+        return None
+    return f"{row.weak_labels['used'] or 0:.0f}" + (f" + {synthetic:.0f} synthetic" if synthetic else "")
 
 
 def _distance(row: Row) -> str | None:
@@ -79,7 +84,7 @@ def plain(value: object) -> str:
 def main_table(rows: Sequence[Row], plan: Plan) -> Table:
     """All rows, with their tests."""
     cells = [cells_of(row) for row in rows]
-    # What was not measured, as HD95 or the Dice of weak labels without a truth, needs no column.
+    # What was not measured, as HD95, needs no column.
     shown = [place for place in range(len(HEADER)) if any(line[place] is not None for line in cells)]
     return Table(
         caption="Arms on the evaluation images",
@@ -89,8 +94,8 @@ def main_table(rows: Sequence[Row], plan: Plan) -> Table:
             f"Dice: mean over images of the mean over labels and seeds; interval by bootstrap over images. Difference "
             f"and p: image by image against {plan.reference} with the same labels, Wilcoxon's signed-rank test, "
             f"corrected by Holm for all rows. Above the ground: the interval of the difference to each ground arm with "
-            f"the same labels lies above 0; else the arms that it is not shown to beat are named. Used: weak labels "
-            f"trained on. HD95 leaves out labels that one of the two masks lacks, and says how many."
+            f"the same labels lies above 0; else the arms that it is not shown to beat are named. HD95 leaves out "
+            f"labels that one of the two masks lacks, and says how many."
         ),
     )
 
@@ -106,12 +111,36 @@ def layout_table(rows: Sequence[Row]) -> tuple[Table, ...]:
     return (Table(caption="Dice by gold + weak labels", header=("gold + weak", *names), rows=tuple(lines)),)
 
 
+def weak_table(rows: Sequence[Row]) -> tuple[Table, ...]:
+    """What became of the images offered for weak labels, and how good those are; none where no arm has any."""
+    shown = [row for row in rows if row.role is not Role.BOUND and (row.weak or row.weak_labels["synthetic"])]
+    if not shown:
+        return ()
+    lines = [
+        (
+            row.name,
+            f"{row.gold} + {row.weak}",
+            plain(_used(row)),
+            *(f"{row.weak_labels[key] or 0:.1f}".removesuffix(".0") for key in ("empty", "extreme")),
+            plain(row.weak_labels["dice"]),
+            plain(row.weak_labels["estimated"]),
+        )
+        for row in shown
+    ]
+    header = ("arm", "gold + weak", "used", "nothing found", "dropped by filters", "Dice, truth known", "own estimate")
+    note = (
+        "Means over seeds. Dice against the truth where it is known, images in which nothing was found included. Own "
+        "estimate: what the promptable model expects by itself, 2 s / (1 + s) of its predicted IoU s, where noted."
+    )
+    return (Table(caption="Weak labels", header=header, rows=tuple(lines), note=note),)
+
+
 def arms_table(plan: Plan) -> Table:
     """What each arm is."""
     rows = []
     for entry in plan.entries:
         arm = ARMS[entry.arm]
-        options = ", ".join(f"{key} {value}" for key, value in entry.options().items())
+        options = ", ".join(f"{key}: {json.dumps(value)}" for key, value in entry.options().items())
         rows.append((entry.name, arm.name, options or "–", arm.paper, arm.summary))
     header = ("name", "arm", "options", "of", "what it does")
     return Table(caption="What the arms are", header=header, rows=tuple(rows), words=True)

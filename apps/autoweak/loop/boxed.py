@@ -56,18 +56,22 @@ class Boxed:
         return {"image": self.sha256, "boxes": boxes}
 
 
-def read_boxed(context: Context) -> tuple[Boxed, ...]:
+def read_boxed(context: Context, *, given_boxes: bool = True) -> tuple[Boxed, ...]:
     """All images with a gold label or with boxes in `boxes.csv`, in order of image id.
 
     The boxes of a gold label are those of its whole class in a slice, or of its connected components where the task
     allows more than one. A row of `boxes.csv` for a gold image takes the place of that label's boxes in that slice.
+
+    Args:
+        context: studies and task.
+        given_boxes: whether `boxes.csv` is read; else gold labels alone count.
 
     Raises:
         StudiesError: fewer than four, or `boxes.csv` does not fit the studies.
     """
     studies = context.studies
     ids = {study.image_id for study in studies.studies}
-    given = read_boxes(studies.root, labels=context.task.labels, images=ids)
+    given = read_boxes(studies.root, labels=context.task.labels, images=ids) if given_boxes else {}
     found = [_of_gold(item, given.get(item.study.image_id, ()), context.task) for item in read_gold(context, least=0)]
     context.progress.stage("Reading images with boxes")
     for study in each([study for study in studies.unlabelled if study.image_id in given], context.progress):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,8 @@ from autoweak.errors import StudiesError
 from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold, gold_hashes
 from autoweak.loop.masks import held_out_dice
-from autoweak.studies import folds, patients_of
+from autoweak.studies import folds as split
+from autoweak.studies import patients_of
 from autoweak.workspace import ModelKind, ModelVersion, fingerprint
 
 if TYPE_CHECKING:
@@ -69,8 +70,10 @@ def fit(
     return version
 
 
-def training_inputs(context: Context, gold: tuple[Gold, ...]) -> dict[str, Any]:
-    """All that a training on gold depends on, as plain data."""
+def training_inputs(
+    context: Context, gold: tuple[Gold, ...], *, folds: Sequence[Sequence[str]] | None = None
+) -> dict[str, Any]:
+    """All that a training on gold depends on, as plain data; `folds` where they are not those of the gold."""
     from autoweak.training.recipe import RECIPE
     from autoweak.training.start import start_sha256
 
@@ -79,7 +82,7 @@ def training_inputs(context: Context, gold: tuple[Gold, ...]) -> dict[str, Any]:
         "start": start_sha256(),
         "task": context.task.model_dump(mode="json", include=_TRAINING_KEYS),
         "gold": gold_hashes(gold),
-        "folds": gold_folds(context, gold),
+        "folds": gold_folds(context, gold) if folds is None else folds,
         "seed": context.seed,
         "version": autoweak.__version__,
     }
@@ -90,7 +93,7 @@ def gold_folds(context: Context, gold: tuple[Gold, ...]) -> tuple[tuple[str, ...
     ids = [item.study.image_id for item in gold]
     patients = known_patients(context, gold)
     apart = len({patients.get(image_id, image_id) for image_id in ids})
-    return folds(ids, count=min(context.task.coarse.folds, apart), seed=context.seed, patient_of=patients)
+    return split(ids, count=min(context.task.coarse.folds, apart), seed=context.seed, patient_of=patients)
 
 
 def known_patients(context: Context, gold: tuple[Gold, ...]) -> dict[str, str]:

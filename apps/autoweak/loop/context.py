@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -151,10 +152,15 @@ def chooses(task: Task, name: str | None = None) -> bool:
     return (name or task.policy) == AUTO
 
 
-def policy_of(task: Task, name: str | None = None) -> PromptPolicy:
+def policy_of(task: Task, name: str | None = None, *, options: Mapping[str, Any] | None = None) -> PromptPolicy:
     """The prompt policy of that name, or the task's own; published policies are taken exactly as published.
 
     For `auto` it is the policy that the choice begins from.
+
+    Args:
+        task: its components, and its options for its own policy.
+        name: of the policy; None takes the task's.
+        options: what else to change, also in a published one.
 
     Raises:
         PromptError: when there is no such policy, or the task's options do not fit it.
@@ -162,11 +168,12 @@ def policy_of(task: Task, name: str | None = None) -> PromptPolicy:
     from autoweak.prompts import get_policy
 
     name = name or task.policy
+    changes = dict(options or {})
     if name.endswith("_published"):
-        return get_policy(name)
-    options = task.policy_options if name == task.policy else {}
+        return get_policy(name, **changes)
+    own = task.policy_options if name == task.policy else {}
     name = _BEGINNING if name == AUTO else name
-    return get_policy(name, **{"components": task.components, **options})
+    return get_policy(name, **{"components": task.components, **own, **changes})
 
 
 def view_of(image: StudyImage, task: Task) -> npt.NDArray[Any]:

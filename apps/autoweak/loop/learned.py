@@ -34,12 +34,22 @@ _TASK_KEYS = {"labels", "intensity", "plane", "channels", "dimension", "componen
 
 @dataclass(frozen=True)
 class Learner:
-    """The promptable model with its cache, and the way prompts are learned for it."""
+    """The promptable model with its cache, and the way prompts are learned for it.
+
+    Attributes:
+        context: studies, task, seed.
+        model: the promptable model; `cache`: its embeddings.
+        recipe: how.
+        given_boxes: learn from the rows of `boxes.csv` too.
+        held_out: train also without each part of the gold in turn, for the Dice on what modules never saw.
+    """
 
     context: Context
     model: Promptable
     cache: EmbeddingCache
     recipe: PromptRecipe
+    given_boxes: bool = True
+    held_out: bool = True
 
     @classmethod
     def load(cls, context: Context, recipe: PromptRecipe = PROMPT_RECIPE) -> Learner:
@@ -63,8 +73,8 @@ def train_learned(learner: Learner) -> ModelVersion:
 
     context = learner.context
     context.remember_task()
-    items = read_boxed(context)
-    folds = _folds(context, items)
+    items = read_boxed(context, given_boxes=learner.given_boxes)
+    folds = _folds(context, items) if learner.held_out else ()
     inputs = {
         "recipe": asdict(learner.recipe),
         "network": bundle_definition(BUNDLE),

@@ -11,7 +11,7 @@ from autoweak.networks.definition import network_from
 from autoweak.studies.splits import folds as split
 from autoweak.training.fold import FoldResult, Progress, train_fold
 from autoweak.training.model import TrainedModel, describe
-from autoweak.training.network import network_definition
+from autoweak.training.network import definition_of
 from autoweak.training.recipe import RECIPE, Recipe
 from autoweak.training.sample import Sample
 from autoweak.training.seeds import derive_seed
@@ -53,7 +53,7 @@ def cross_validate(
         StudiesError: fewer than two gold samples, two of one id, or folds that do not fit the gold.
     """
     held_out = _held_out(gold, task.coarse.folds if folds is None else folds, seed=seed)
-    definition = network_definition(in_channels=task.channels, out_channels=task.num_labels)
+    definition = definition_of(task)
     epochs = epochs or task.coarse.epochs
     steps = epochs * recipe.steps_per_epoch
     results: list[FoldResult] = []

@@ -22,7 +22,7 @@ from autoweak.training.batches import Batches
 from autoweak.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from autoweak.training.dice import mean_dice
 from autoweak.training.engine import build_optimizer, build_trainer
-from autoweak.training.network import network_definition
+from autoweak.training.network import definition_of
 from autoweak.training.predict import predict_probabilities
 from autoweak.training.recipe import RECIPE, Recipe
 from autoweak.training.sample import Sample, class_masks
@@ -103,7 +103,7 @@ class _Training:
         extra: Sequence[Sample],
         recipe: Recipe,
     ) -> None:
-        definition = network_definition(in_channels=task.channels, out_channels=task.num_labels)
+        definition = definition_of(task)
         self._validate, self._task, self._seed, self._epochs, self._recipe = validate, task, seed, epochs, recipe
         self._history: list[dict[str, float]] = []
         self._fingerprint = _fingerprint([*train, *extra], definition, task, (seed, epochs, len(train)), recipe)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+Term = Literal["emptiness", "tightness", "size"]
+TERMS: tuple[Term, ...] = ("emptiness", "tightness", "size")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,15 @@ class BoxTerms:
     largest: float = 0.9
     steepness: float = 5.0
     side: int = 256
+
+    def only(self, terms: Collection[Term]) -> BoxTerms:
+        """The same weights for these terms, and none for the others."""
+        weights = {name: getattr(self, name) if name in terms else 0.0 for name in TERMS}
+        return replace(self, emptiness=weights["emptiness"], tightness=weights["tightness"], size=weights["size"])
+
+    def as_published(self) -> BoxTerms:
+        """The size weighed and counted as in the paper."""
+        return replace(self, size=0.01, size_everywhere=True)
 
 
 @dataclass(frozen=True)

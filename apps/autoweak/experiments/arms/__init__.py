@@ -47,9 +47,9 @@ def check_arms(experiment: Experiment, task: Task) -> None:
             raise ExperimentError(
                 f"Arm {arm.name} needs at least {MINIMUM_GOLD} gold labels, and gold lists {min(experiment.gold)}."
             )
-        if arm.uses_weak and max(experiment.weak) < 1:
+        if arm.uses_weak and max(experiment.weak) < 1 and not entry.synthetic:
             raise ExperimentError(f"Arm {arm.name} learns from weak labels: let weak list a number above 0.")
-        policy_of(task, entry.policy)
+        policy_of(task, entry.policy, options=entry.policy_options)
 
 
 def entries_of(experiment: Experiment, *, truth: bool) -> tuple[ArmEntry, ...]:

@@ -45,6 +45,7 @@ class Arm:
         uses_gold: gold labels are needed.
         uses_weak: its result depends on the number of unlabelled images.
         needs_truth: simulates a person, or is a bound: it reads the truth of the unlabelled images it is given.
+        needs_coarse: it needs the coarse model where it needs gold; `trains`: it trains something of its own.
         one_label: of tasks with a single label only.
     """
 
@@ -57,4 +58,6 @@ class Arm:
     uses_gold: bool = True
     uses_weak: bool = True
     needs_truth: bool = False
+    needs_coarse: bool = True
+    trains: bool = True
     one_label: bool = False

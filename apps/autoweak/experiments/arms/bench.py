@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import autoweak
 from autoweak.atomic import write_json
 from autoweak.errors import AutoweakError, ExperimentError
 from autoweak.experiments.arms.arm import Arm, Array, Predict
+from autoweak.experiments.arms.trainings import find_or_train, training_key
 from autoweak.experiments.cells import read_json
 from autoweak.experiments.material import Draw, Known
 from autoweak.experiments.metrics import score_image
@@ -66,19 +66,31 @@ class Scene:
 Maker = Callable[[Scene], Array]
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What the promptable model itself says of a mask: its expected Dice, 0 to 1, for a label in a slice."""
+
+    label: int
+    slice: int
+    dice: float
+
+
 @dataclass
 class WeakCount:
     """What became of the unlabelled images of a cell.
 
     Attributes:
         offered: how many there were; `used`: how many were trained on.
-        empty: left out as nothing was found; `extreme`: left out by `drop_extreme`.
+        synthetic: how many synthetic ones there were beside them; `synthetic_used`: how many were trained on.
+        empty: left out as nothing was found; `extreme`: left out by the arm's filters.
         dice: Dice of each weak label whose truth is known, empty ones included; for the table alone.
         estimated: the promptable model's own estimate of its Dice, 2 s / (1 + s) of its IoU s, where an arm notes it.
     """
 
     offered: int = 0
     used: int = 0
+    synthetic: int = 0
+    synthetic_used: int = 0
     empty: int = 0
     extreme: int = 0
     dice: list[float] = field(default_factory=list)
@@ -86,7 +98,8 @@ class WeakCount:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: counts and means."""
-        counts = {key: getattr(self, key) for key in ("offered", "used", "empty", "extreme")}
+        keys = ("offered", "used", "synthetic", "synthetic_used", "empty", "extreme")
+        counts = {key: getattr(self, key) for key in keys}
         means = {key: float(np.mean(found)) if (found := getattr(self, key)) else None for key in ("dice", "estimated")}
         return {**counts, **means, "scored": len(self.dice)}
 
@@ -101,7 +114,7 @@ class Bench:
         draw: the cell's images.
         key: fingerprint of the cell; `label_key`: the same without the number of unlabelled images, which share the
             weak labels.
-        folder: of the experiment.
+        folder: where weak labels are kept.
         weak: what became of the unlabelled images.
         estimates: where an arm notes the promptable model's own estimates for the image at hand.
     """
@@ -114,7 +127,7 @@ class Bench:
     label_key: str
     folder: Path
     weak: WeakCount = field(default_factory=WeakCount)
-    estimates: list[float] = field(default_factory=list)
+    estimates: list[Estimate] = field(default_factory=list)
 
     @cached_property
     def gold(self) -> tuple[Gold, ...]:
@@ -145,10 +158,13 @@ class Bench:
         if self.arm.uses_gold:
             _ = self.coarse  # first, so that its progress is shown as its own
         self.context.progress.stage(f"{self.entry.name}: weak labels")
-        made = [self._weak_sample(known, maker) for known in each(self.draw.pool, self.context.progress)]
-        samples = [sample for sample in made if sample is not None]
-        self.weak.offered, self.weak.used = len(self.draw.pool), len(samples)
-        return samples
+        offered = (*self.draw.pool, *self.draw.synthetic)
+        made = [self._weak_sample(known, maker) for known in each(offered, self.context.progress)]
+        patients = len(self.draw.pool)
+        self.weak.offered, self.weak.used = patients, sum(sample is not None for sample in made[:patients])
+        self.weak.synthetic = len(self.draw.synthetic)
+        self.weak.synthetic_used = sum(sample is not None for sample in made[patients:])
+        return [sample for sample in made if sample is not None]
 
     def unlabelled_samples(self) -> list[Sample]:
         """The cell's unlabelled images as samples with empty masks, for arms that need no weak label."""
@@ -172,11 +188,31 @@ class Bench:
         if not samples:
             self.context.notes.append(f"{self.entry.name} found no weak label, and is the gold-only model.")
             return self.predictor(self.coarse)
+        if gold:
+            return self.trained(
+                samples, "gold and weak", lambda folder: self._with_gold(samples, folder), gold=self.gold
+            )
+        return self.trained(samples, "weak alone", lambda folder: self._alone(samples, folder))
+
+    def trained(
+        self,
+        samples: Sequence[Sample],
+        way: str,
+        train: Callable[[Path], TrainedModel],
+        *,
+        gold: tuple[Gold, ...] = (),
+    ) -> Predict:
+        """What predicts with a model trained on samples and gold, which is found where another cell has trained it.
+
+        Args:
+            samples: beside gold.
+            way: how it is trained, in a word or two.
+            train: trains, with checkpoints in the folder it is given.
+            gold: that is learned from.
+        """
         self.context.progress.stage(f"{self.entry.name}: training")
-        run_folder = self.context.workspace.run_folder(self.key)
-        model = self._with_gold(samples, run_folder) if gold else self._alone(samples, run_folder)
-        shutil.rmtree(run_folder, ignore_errors=True)
-        return self.predictor(model)
+        key = training_key(self.context, samples, gold=gold, way=way)
+        return self.predictor(find_or_train(self.context, key, train))
 
     def _with_gold(self, samples: Sequence[Sample], run_folder: Path) -> TrainedModel:
         from autoweak.training import cross_validate
@@ -211,7 +247,7 @@ class Bench:
         image, view = read
         truth = self._truth(known, image)
         scene = Scene(known.image_id, view, truth if self.arm.needs_truth else None)
-        mask = self._weak_mask(image, scene, maker)
+        mask = self._weak_mask(known, image, scene, maker)
         if truth is not None:
             self.weak.dice.append(score_image(mask, truth, labels=self.labels).dice)
         if not mask.any():
@@ -231,35 +267,47 @@ class Bench:
             self.context.report_problem(known.image_id, error)
             return None
 
-    def _weak_mask(self, image: StudyImage, scene: Scene, maker: Maker) -> Array:
+    def _weak_mask(self, known: Known, image: StudyImage, scene: Scene, maker: Maker) -> Array:
         """The weak label as a file in the image's own geometry with a sidecar; what is there is not made again."""
-        folder = self.folder / "weak_labels" / self.label_key[:16]
+        folder = self.folder / self.label_key[:16]
         path, sidecar = folder / f"{scene.image_id}{mask_suffix(image)}", folder / f"{scene.image_id}.json"
-        known = read_json(sidecar)
-        if known is not None and path.is_file():
-            self.weak.estimated.extend(known.get("estimated", []))
+        before = read_json(sidecar)
+        if before is not None and before.get("image") == self._image(known) and path.is_file():
+            self.weak.estimated.extend(float(one["dice"]) for one in before.get("estimated", []))
             return read_label(path, image=image, task=self.context.task).mask
         self.estimates.clear()
         mask = maker(scene)
-        self.weak.estimated.extend(self.estimates)
+        self.weak.estimated.extend(one.dice for one in self.estimates)
         write_mask(path, mask, image=image)
-        write_json(sidecar, self._sidecar(image))
+        write_json(sidecar, self._sidecar(known))
         return mask
 
-    def _sidecar(self, image: StudyImage) -> dict[str, Any]:
+    def _sidecar(self, known: Known) -> dict[str, Any]:
         """What the weak label was made of; written after the mask, so a mask with a sidecar is complete."""
         return {
             "arm": self.arm.name,
-            "options": self.entry.options(),
-            "image": {"id": image.image_id, "sha256": image.sha256},
-            "gold": [known.image_id for known in self.draw.gold],
+            "options": self.entry.label_options(),
+            "image": self._image(known),
+            "synthetic": None if known.mark is None else asdict(known.mark),
+            "gold": [gold.image_id for gold in self.draw.gold],
             "coarse": self.coarse.sha256 if self.arm.uses_gold else None,
             "promptable": self.promptable[0].identity(),
             "seed": self.context.seed,
             "autoweak": autoweak.__version__,
-            "estimated": list(self.estimates),
+            "estimated": [asdict(one) for one in self.estimates],
         }
 
+    def _image(self, known: Known) -> dict[str, str | None]:
+        """What of an image a weak label is made of."""
+        truth = known.truth_sha256 if self.arm.needs_truth else None
+        return {"id": known.image_id, "sha256": known.sha256, "truth": truth}
+
     def _is_extreme(self, mask: Array) -> bool:
-        limit = self.entry.drop_extreme
-        return limit is not None and max(np.bincount(mask.ravel())) / mask.size > limit
+        """Whether the arm's filters take a weak label for a failure."""
+        entry, foreground = self.entry, np.count_nonzero(mask) / mask.size
+        one_class = max(np.bincount(mask.ravel())) / mask.size
+        return (
+            (entry.drop_extreme is not None and one_class > entry.drop_extreme)
+            or (entry.drop_below is not None and foreground < entry.drop_below)
+            or (entry.drop_above is not None and foreground > entry.drop_above)
+        )

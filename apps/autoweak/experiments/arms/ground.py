@@ -13,7 +13,7 @@ from autoweak.loop.masks import mask_of
 from autoweak.prompts import Box, Prompt, get_policy, make_prompts
 from autoweak.weak_labels.merge import merge_masks
 
-FILTER = frozenset({"drop_extreme"})
+FILTER = frozenset({"drop_extreme", "drop_below", "drop_above"})
 
 
 def ellipses(prompts: tuple[Prompt, ...], shape: tuple[int, ...]) -> Array:
@@ -82,6 +82,7 @@ ARMS = (
         _gold_only,
         role=Role.REFERENCE,
         uses_weak=False,
+        trains=False,
     ),
     Arm(
         "coarse_as_weak",

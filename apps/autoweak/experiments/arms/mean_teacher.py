@@ -21,7 +21,7 @@ from autoweak.training.engine import build_optimizer, learning_rate_share
 from autoweak.training.fold import FoldResult, Progress, augmentation_of
 from autoweak.training.loss import WeightedDiceCELoss
 from autoweak.training.model import TrainedModel, describe
-from autoweak.training.network import network_definition
+from autoweak.training.network import definition_of
 from autoweak.training.recipe import RECIPE, Recipe
 from autoweak.training.seeds import derive_seed
 from autoweak.training.start import load_start
@@ -59,7 +59,7 @@ def train_mean_teachers(
     Returns:
         The teachers.
     """
-    definition = network_definition(in_channels=task.channels, out_channels=task.num_labels)
+    definition = definition_of(task)
     members = []
     for number, held_out in enumerate(folds):
 
@@ -92,7 +92,7 @@ class _Pair:
         """The teacher's weights after all steps."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self._seed, "weights"))
-            definition = network_definition(in_channels=self._task.channels, out_channels=self._task.num_labels)
+            definition = definition_of(self._task)
             student = network_from(definition)
             if self._task.coarse.start:
                 load_start(student)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from autoweak.networks.definition import network_from
 from autoweak.training.fold import FoldResult, Progress, train_fold
 from autoweak.training.model import TrainedModel, describe
-from autoweak.training.network import network_definition
+from autoweak.training.network import definition_of
 from autoweak.training.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def train_members(
         )
 
     results = [train(number) for number in range(count)]
-    definition = network_definition(in_channels=task.channels, out_channels=task.num_labels)
+    definition = definition_of(task)
     networks = [network_from(definition) for _ in results]
     for network, result in zip(networks, results, strict=True):
         network.load_state_dict(result.state_dict)

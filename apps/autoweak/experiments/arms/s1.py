@@ -26,7 +26,7 @@ _PREDICTED_IOU, _STABILITY = 0.88, 0.95
 def _prompted(bench: Bench, policy_name: str | None) -> Predict:
     coarse, context = bench.coarse, bench.context
     model, cache = bench.promptable
-    policy = policy_of(context.task, policy_name)
+    policy = policy_of(context.task, policy_name, options=bench.entry.policy_options)
 
     def weak(scene: Scene) -> Array:
         return generate(
@@ -104,16 +104,16 @@ ARMS = (
     Arm(
         "s1_box",
         "Gold + weak labels, boxes as S1's released code makes them.",
-        "S1 rows 2 to 8, 10",
+        "S1 rows 2 to 10",
         lambda bench: _prompted(bench, "s1_box_published"),
-        takes=FILTER,
+        takes=FILTER | {"synthetic"},
     ),
     Arm(
         "s1_points",
         "Gold + weak labels, points as S1's released code makes them.",
-        "S1 rows 2 to 8, 10",
+        "S1 rows 2 to 10",
         lambda bench: _prompted(bench, "s1_points_published"),
-        takes=FILTER,
+        takes=FILTER | {"synthetic"},
     ),
     Arm(
         "s1_automatic",
@@ -136,7 +136,7 @@ ARMS = (
         "Gold + weak labels by the task's prompt policy or another, joined as S1 joins them.",
         "S1 with another policy",
         lambda bench: _prompted(bench, bench.entry.policy),
-        takes=FILTER | {"policy"},
+        takes=FILTER | {"policy", "policy_options", "synthetic"},
     ),
     Arm(
         "autoweak",

@@ -7,15 +7,16 @@ construction and tables could not be read: what is here is a declared superset.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from autoweak.experiments.arms.arm import Arm, Array, Predict, Role
 from autoweak.experiments.arms.bench import Bench, Maker, Scene
-from autoweak.experiments.arms.ground import ellipses, true_mask
+from autoweak.experiments.arms.ground import FILTER, ellipses, true_mask
 from autoweak.prompts import Box, Prompt, PromptKind, PromptPolicy
-from autoweak.prompts.box import tight_box
+from autoweak.prompts.box import tight_box, widen
 from autoweak.prompts.components import keep_components
 from autoweak.prompts.points import negative_points, positive_point
 from autoweak.prompts.prompt import BoolArray, Positive
@@ -23,14 +24,39 @@ from autoweak.training.seeds import derive_seed
 from autoweak.weak_labels.decode import decode_prompts
 from autoweak.weak_labels.merge import merge_masks
 
-_TAKES = frozenset({"per", "jitter", "drop_extreme", "keep_gold"})
+_TAKES = FILTER | {"per", "margin", "jitter", "keep_gold"}
 _COMPONENTS = PromptPolicy(
     name="components", peak=0.0, minimum_area=0.0, relative_area=0.0, components=64, fill_holes=False
 )
 
 
+@dataclass(frozen=True)
+class _Box:
+    """How an annotator draws boxes: wider than tight by `margin`, sides off by up to `jitter`, shares of the box."""
+
+    margin: float
+    jitter: float
+
+    def around(self, part: BoolArray, *, rng: np.random.Generator) -> Box:
+        """A box around a part of a slice (H, W), never outside the slice and never turned inside out."""
+        box = widen(tight_box(part), margin=self.margin, size=(part.shape[0], part.shape[1]))
+        if self.jitter == 0:
+            return box
+        spans = np.tile([box[2] - box[0] + 1, box[3] - box[1] + 1], 2)
+        moved = np.round(np.array(box) + rng.uniform(-self.jitter, self.jitter, 4) * spans)
+        x0, y0, x1, y1 = np.clip(moved, 0, np.tile([part.shape[1] - 1, part.shape[0] - 1], 2))
+        return float(min(x0, x1)), float(min(y0, y1)), float(max(x0, x1)), float(max(y0, y1))
+
+
 def simulated(
-    truth: Array, *, labels: tuple[int, ...], policy: PromptPolicy, per: str, jitter: float, seed: int
+    truth: Array,
+    *,
+    labels: tuple[int, ...],
+    policy: PromptPolicy,
+    per: str,
+    jitter: float,
+    seed: int,
+    margin: float = 0,
 ) -> tuple[Prompt, ...]:
     """The prompts an annotator would give, slice by slice; slices without a label get none.
 
@@ -41,13 +67,14 @@ def simulated(
         per: "class" for one prompt around all of a label in a slice, "component" for one around each connected part.
         jitter: each side of a box moves by up to this share of the box's width or height, inside the slice.
         seed: of jitter and negative points.
+        margin: boxes are this share of their width or height larger on each side, inside the slice, before they move.
     """
     prompts = []
     for index, of_slice in enumerate(truth):
         rng = np.random.default_rng([seed, index])
         for label in labels:
             for part in _parts(of_slice == label, per):
-                prompts.append(_prompt(part, label, index, policy=policy, jitter=jitter, rng=rng))
+                prompts.append(_prompt(part, label, index, policy=policy, box=_Box(margin, jitter), rng=rng))
     return tuple(prompts)
 
 
@@ -61,7 +88,7 @@ def _parts(mask: BoolArray, per: str) -> Iterator[BoolArray]:
 
 
 def _prompt(
-    part: BoolArray, label: int, index: int, *, policy: PromptPolicy, jitter: float, rng: np.random.Generator
+    part: BoolArray, label: int, index: int, *, policy: PromptPolicy, box: _Box, rng: np.random.Generator
 ) -> Prompt:
     area = int(part.sum())
     points: tuple[tuple[float, float, bool], ...] = ()
@@ -71,18 +98,8 @@ def _prompt(
         )
         inside = positive_point(part, rule=Positive.INTERIOR)
         points = ((*inside, True), *((x, y, False) for x, y in outside))
-    box = _moved(tight_box(part), jitter=jitter, size=part.shape, rng=rng) if policy.kind.has_box else None
-    return Prompt(label, index, box, points, 1.0, area)
-
-
-def _moved(box: Box, *, jitter: float, size: tuple[int, ...], rng: np.random.Generator) -> Box:
-    """The box with each side moved, never outside the slice (H, W) and never turned inside out."""
-    if jitter == 0:
-        return box
-    spans = np.tile([box[2] - box[0] + 1, box[3] - box[1] + 1], 2)
-    moved = np.round(np.array(box) + rng.uniform(-jitter, jitter, 4) * spans)
-    x0, y0, x1, y1 = np.clip(moved, 0, np.tile([size[1] - 1, size[0] - 1], 2))
-    return float(min(x0, x1)), float(min(y0, y1)), float(max(x0, x1)), float(max(y0, y1))
+    drawn = box.around(part, rng=rng) if policy.kind.has_box else None
+    return Prompt(label, index, drawn, points, 1.0, area)
 
 
 def _answered(bench: Bench, policy: PromptPolicy) -> Maker:
@@ -105,6 +122,7 @@ def _how(bench: Bench, scene: Scene) -> dict[str, Any]:
     return {
         "labels": bench.labels,
         "per": bench.entry.per or "class",
+        "margin": bench.entry.margin or 0.0,
         "jitter": bench.entry.jitter or 0.0,
         "seed": derive_seed(bench.context.seed, "annotator", scene.image_id),
     }
@@ -145,6 +163,11 @@ ARMS = (
         PromptPolicy(name="points", kind=PromptKind.POINTS, negatives=2),
     ),
     _arm("s2_box_point", "boxes with one point inside", PromptPolicy(name="box_point", kind=PromptKind.BOX_POINTS)),
+    _arm(
+        "s2_box_points",
+        "boxes with one point inside and two outside",
+        PromptPolicy(name="box_points", kind=PromptKind.BOX_POINTS, negatives=2),
+    ),
     Arm(
         "s2_ellipse",
         "Trained on the ellipses inscribed in boxes simulated from the truth; no promptable model, no gold.",

@@ -5,86 +5,27 @@ Keuth et al., SAM Carries the Burden, MICCAI ADSMI workshop 2024.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autoweak.experiments.arms.arm import Arm, Array, Predict
-from autoweak.experiments.arms.bench import Bench
+from autoweak.experiments.arms.bench import Bench, Estimate
+from autoweak.experiments.arms.ground import FILTER
+from autoweak.experiments.arms.s3_prompts import Refining, s3_prompts
 from autoweak.experiments.arms.walker import walked
 from autoweak.loop.coarse import gold_folds
 from autoweak.loop.masks import mask_of
-from autoweak.prompts import Keep, Prompt, PromptKind, PromptPolicy
-from autoweak.prompts.box import tight_box
-from autoweak.prompts.components import keep_components
-from autoweak.prompts.points import Location, negative_points
-from autoweak.prompts.prompt import BoolArray
 from autoweak.weak_labels.decode import decode_prompts
 from autoweak.weak_labels.merge import merge_masks
 
-# One component, the likeliest; box first, then points with the first pass's logits; nothing widened or filled.
-S3_POLICY = PromptPolicy(
-    name="s3_published",
-    kind=PromptKind.BOX_POINTS,
-    thresholds=(0.5,),
-    peak=0.0,
-    minimum_area=0.0,
-    components=1,
-    relative_area=0.0,
-    keep=Keep.PROBABILITY,
-    fill_holes=False,
-    negatives=2,
-    passes=2,
-)
-_MOST_NEGATIVES = 16
+if TYPE_CHECKING:
+    from autoweak.training import TrainedModel
+
 # Cracks between refined labels up to this many pixels wide are closed.
 _CRACK = 2
-
-
-def cleaned(maps: Array) -> tuple[BoolArray, ...]:
-    """Of each label the component with the highest mean probability, at 0.5; empty where there is none.
-
-    Args:
-        maps: (K, H, W), 0 to 1.
-    """
-    nothing = np.zeros(maps.shape[1:], dtype=bool)
-    return tuple(next(iter(keep_components(one >= 0.5, one, policy=S3_POLICY)), nothing) for one in maps)
-
-
-def s3_prompts(maps: Array, *, labels: Sequence[int], slice_index: int, seed: int) -> tuple[Prompt, ...]:
-    """The prompts of a slice: tight box, centre of mass as positive, centres of the other labels as negatives.
-
-    The centre is that of the pixels which no other label claims; a label without such pixels gets no prompt. Where no
-    other label is there to say no, two low-probability places near the object do, as in this project's own policies.
-
-    Args:
-        maps: (K, H, W), 0 to 1; `labels`: their K values.
-        slice_index: of the slice.
-        seed: of the negatives of a label that is alone.
-    """
-    found = cleaned(maps)
-    claims = np.sum(found, axis=0)
-    centres = {label: _centre(one & (claims < 2)) for label, one in zip(labels, found, strict=True)}
-    prompts = []
-    for label, one, probability in zip(labels, found, maps, strict=True):
-        centre = centres[label]
-        if centre is None:
-            continue
-        area = int(one.sum())
-        others = [place for other, place in centres.items() if place is not None and other != label][:_MOST_NEGATIVES]
-        negatives = others or negative_points(
-            probability,
-            one,
-            threshold=0.5,
-            area=area,
-            others=(),
-            count=S3_POLICY.negatives,
-            rng=np.random.default_rng([seed, slice_index, label]),
-        )
-        points = ((*centre, True), *((x, y, False) for x, y in negatives))
-        prompts.append(Prompt(label, slice_index, tight_box(one), points, 0.5, area))
-    return tuple(prompts)
 
 
 def refined(bench: Bench, view: Array, coarse_map: Array) -> Array:
@@ -93,15 +34,18 @@ def refined(bench: Bench, view: Array, coarse_map: Array) -> Array:
     Labels that get no prompt stay as the coarse map has them, where no refined label lies.
     """
     model, cache = bench.promptable
+    how = Refining.of(bench.entry)
     mask: Array = mask_of(coarse_map, bench.context.task)
     for index, maps in enumerate(coarse_map):
-        prompts = s3_prompts(maps, labels=bench.labels, slice_index=index, seed=bench.context.seed)
+        prompts = s3_prompts(maps, labels=bench.labels, slice_index=index, seed=bench.context.seed, how=how)
         if not prompts:
             continue
-        result = decode_prompts(model, cache.get(model, view[index]), prompts, policy=S3_POLICY)
-        iou = np.clip(result.predicted_iou, 0, 1)
-        bench.estimates.extend(float(value) for value in 2 * iou / (1 + iou))
+        result = decode_prompts(model, cache.get(model, view[index]), prompts, policy=how.policy)
         prompted = [prompt.label for prompt in prompts]
+        bench.estimates.extend(
+            Estimate(label, index, float(2 * iou / (1 + iou)))
+            for label, iou in zip(prompted, np.clip(result.predicted_iou, 0, 1), strict=True)
+        )
         merged = merge_masks(result.logits, result.masks, prompted)
         left = np.where(np.isin(mask[index], prompted), 0, mask[index])
         mask[index] = without_cracks(np.where(merged > 0, merged, left), mask[index], maps, bench.labels)
@@ -129,16 +73,16 @@ def without_cracks(merged: Array, raw: Array, maps: Array, labels: Sequence[int]
     return np.where(crack, likeliest, merged)
 
 
-def _centre(mask: BoolArray) -> Location | None:
-    if not mask.any():
-        return None
-    rows, columns = np.nonzero(mask)
-    return float(np.round(columns.mean())), float(np.round(rows.mean()))
-
-
 def _post_processed(bench: Bench) -> Predict:
     model = bench.coarse
-    return lambda view: refined(bench, view, model.predict(view))
+
+    def predict(view: Array) -> Array:
+        bench.estimates.clear()
+        mask = refined(bench, view, model.predict(view))
+        bench.weak.estimated.extend(one.dice for one in bench.estimates)
+        return mask
+
+    return predict
 
 
 def _random_walker(bench: Bench) -> Predict:
@@ -161,24 +105,25 @@ def _trained_refined(bench: Bench) -> Predict:
 def _mean_teacher(bench: Bench) -> Predict:
     from autoweak.experiments.arms.mean_teacher import train_mean_teachers
 
-    context = bench.context
+    context, gold = bench.context, bench.gold
     unlabelled = bench.unlabelled_samples()
-    context.progress.stage(f"{bench.entry.name}: training")
-    run_folder = context.workspace.run_folder(bench.key)
-    model = train_mean_teachers(
-        [item.sample() for item in bench.gold],
-        unlabelled,
-        task=context.task,
-        folds=gold_folds(context, bench.gold),
-        seed=context.seed,
-        run_folder=run_folder,
-        progress=context.progress.update,
-    )
-    shutil.rmtree(run_folder, ignore_errors=True)
-    return bench.predictor(model)
+
+    def train(folder: Path) -> TrainedModel:
+        return train_mean_teachers(
+            [item.sample() for item in gold],
+            unlabelled,
+            task=context.task,
+            folds=gold_folds(context, gold),
+            seed=context.seed,
+            run_folder=folder,
+            progress=context.progress.update,
+        )
+
+    return bench.trained(unlabelled, "mean teacher", train, gold=gold)
 
 
-_TRAINED = frozenset({"drop_extreme", "keep_gold"})
+_REFINED = frozenset({"keep", "grow", "footprint", "passes"})
+_TRAINED = FILTER | {"keep_gold"}
 
 ARMS = (
     Arm(
@@ -186,7 +131,9 @@ ARMS = (
         "The coarse model's masks refined by two passes, as post-processing; nothing is trained on them.",
         "S3 rows 2 to 7, 9",
         _post_processed,
+        takes=_REFINED,
         uses_weak=False,
+        trains=False,
     ),
     Arm(
         "s3_random_walker",
@@ -194,12 +141,14 @@ ARMS = (
         "S3 row 9",
         _random_walker,
         uses_weak=False,
+        trains=False,
     ),
     Arm(
         "s3_mean_teacher",
         "Gold, and agreement with the average of the network's own past on the unlabelled images; no weak label.",
         "S3 row 9",
         _mean_teacher,
+        needs_coarse=False,
     ),
     Arm(
         "s3_trained_raw",
@@ -213,6 +162,6 @@ ARMS = (
         "Trained on the refined masks of the unlabelled images alone.",
         "S3 rows 2 to 9",
         _trained_refined,
-        takes=_TRAINED,
+        takes=_TRAINED | _REFINED,
     ),
 )

@@ -1,0 +1,76 @@
+"""What is still to do of an experiment, before anything is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from autoweak.errors import AutoweakError
+from autoweak.experiments.arms import ARMS
+from autoweak.experiments.arms.bench import ArmContext
+from autoweak.experiments.cells import load_result
+from autoweak.experiments.run import Plan, bench_of
+from autoweak.loop.coarse import training_inputs
+from autoweak.loop.gold import read_gold
+from autoweak.progress import NoProgress
+from autoweak.workspace import ModelKind, fingerprint
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Work that is done and work to do.
+
+    Attributes:
+        cells: of the experiment; `done`: how many are kept already, by this or another experiment on the studies.
+        coarse: coarse models to train, each shared by all arms with the same gold labels and seed.
+        others: cells that train something of their own; fewer trainings, where arms end up with equal weak labels.
+        networks: how many networks are trained for each; `epochs`: how long.
+    """
+
+    cells: int
+    done: int
+    coarse: int
+    others: int
+    networks: int
+    epochs: int
+
+    def __str__(self) -> str:
+        """As the command line says it before it begins."""
+        if self.done == self.cells:
+            return f"Plan: all {self.cells} cells are done already; nothing to train."
+        return (
+            f"Plan: {self.cells} cells, {self.done} done already; to train: coarse models {self.coarse}, others at "
+            f"most {self.others} (networks each: {self.networks}, epochs each: {self.epochs}; learned prompts have a "
+            "recipe of their own)."
+        )
+
+
+def outlook(plan: Plan) -> Outlook:
+    """Look up what is there; nothing is trained or written."""
+    settings = plan.task.coarse
+    missing = []
+    for cell in plan.cells():
+        bench = bench_of(plan, cell, NoProgress())
+        if load_result(plan.workspace.root, cell, bench.key) is None:
+            missing.append((cell, bench))
+    coarse = {(cell.gold, cell.repeat): bench.context for cell, bench in missing if _needs_coarse(bench.arm.name)}
+    return Outlook(
+        cells=len(plan.cells()),
+        done=len(plan.cells()) - len(missing),
+        coarse=sum(not _is_trained(context) for context in coarse.values()),
+        others=sum(bench.arm.trains for _, bench in missing),
+        networks=settings.folds,
+        epochs=settings.epochs,
+    )
+
+
+def _needs_coarse(arm: str) -> bool:
+    return ARMS[arm].uses_gold and ARMS[arm].needs_coarse
+
+
+def _is_trained(context: ArmContext) -> bool:
+    aside = replace(context, problems=[], notes=[])
+    try:
+        key = fingerprint(training_inputs(aside, read_gold(aside)))
+    except AutoweakError:
+        return False
+    return context.workspace.find(ModelKind.COARSE, key) is not None

@@ -1,0 +1,61 @@
+"""Which images of an experiment are of one patient, from DICOM headers and from `patients.csv`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoweak.loop.coarse import read_patients
+from autoweak.studies import Study, patients_of
+
+
+@dataclass(frozen=True)
+class Patients:
+    """What is known of some images' patients.
+
+    Attributes:
+        told: image id to patient, from a `patients.csv`; where both speak, it is right and the headers are not.
+        headers: image id to a patient's hash, from DICOM.
+    """
+
+    told: Mapping[str, str]
+    headers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, studies: Iterable[Study], told: Mapping[str, str]) -> Patients:
+        """What the headers of images, and a table of which only their rows count, say."""
+        known = tuple(studies)
+        ids = {study.image_id for study in known}
+        return cls({name: patient for name, patient in told.items() if name in ids}, patients_of(known))
+
+    def groups(self) -> dict[str, str]:
+        """Image id to patient; nothing where all images are of one, which is a made-up id more often than not."""
+        found = {**{name: f"header {patient}" for name, patient in self.headers.items()}}
+        found.update({name: f"told {patient}" for name, patient in self.told.items()})
+        return found if len(set(found.values())) > 1 else {}
+
+    def share(self, image_id: str, others: Patients) -> bool:
+        """Whether an image is of a patient of others: by the tables where both have a row, else by the headers."""
+        told, header = self.told.get(image_id), self.headers.get(image_id)
+        if told is not None and told in others.told.values():
+            return True
+        silent = {patient for name, patient in others.headers.items() if told is None or name not in others.told}
+        return header is not None and header in silent
+
+
+def told_of_evaluation(studies: Path, images: Path, *, inside: Iterable[str]) -> dict[str, str]:
+    """Image id to patient for evaluation images: from their own `patients.csv`, else from that of the studies.
+
+    Args:
+        studies: the studies folder; rows of its table that name one of its own images say nothing of an evaluation
+            image which happens to have the same name.
+        images: the folder with the evaluation images, or one image.
+        inside: ids of the studies' images.
+
+    Raises:
+        StudiesError: a table lacks its columns.
+    """
+    own = set(inside)
+    rows = {name: patient for name, patient in read_patients(studies).items() if name not in own}
+    return {**rows, **read_patients(images)}
