@@ -1,4 +1,4 @@
-"""The review queue: which image a person should look at next, so that the loop learns fastest.
+"""The review queue: which image a person should look at next.
 
 A model learns best from labels whose mixture is that of the images it will meet. So the next image is the one that
 brings the labelled images nearest to all images of these studies (kernel herding, Chen 2010). In that mixture an image
@@ -14,6 +14,8 @@ from what nobody can do anything with. The first images of the queue are
 
 Two images are alike on the scale of the distances between all images of these studies. An image that is not described
 is like itself alone; if none is, the half doubtful ones come first.
+
+Simulated reviews show no gain over random order; see docs/review_queue.md.
 """
 
 from __future__ import annotations
