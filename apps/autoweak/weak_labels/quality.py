@@ -28,7 +28,7 @@ _STRENGTHS = (10.0, 30.0, 100.0, 300.0, 1000.0, 1e9)
 # How much weaker the signs' common weight is shrunk than their differences.
 _COMMON = 0.02
 # Errors this near to the least one, as a share of it, are as good; then more shrinkage is the safer choice.
-_TIE = 0.01
+_TIE = 0.05
 _LEAST_SPREAD = 0.02  # of a sign on gold; below, all gold labels are alike in it
 
 
