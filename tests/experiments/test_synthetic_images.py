@@ -49,6 +49,7 @@ def test_they_are_weakly_labelled_beside_patients_and_counted_apart(data: Path, 
     assert found["with 3", 0].weak_labels["used"] == 0
     assert found["with 3", 0].weak_labels["synthetic_used"] == 3
     (table,) = weak_table(rows_of(results))
+    assert [row[1] for row in table.rows] == ["4 + 2", "4 + 0 + 3 synthetic", "4 + 2 + 3 synthetic"]
     used = [row[table.header.index("used")] for row in table.rows]
     assert used == ["2", "0 + 3 synthetic", "2 + 3 synthetic"]
     sidecars = [json.loads(path.read_text()) for path in (data / "studies" / KEPT / "weak_labels").rglob("*.json")]

@@ -30,7 +30,7 @@ def cells_of(row: Row) -> list[object]:
     summary = row.summary
     return [
         row.name,
-        f"{row.gold} + {row.weak}",
+        _labels(row),
         summary.mean,
         f"{summary.low:.3f} to {summary.high:.3f}",
         None if row.deviation is None else f"± {row.deviation:.3f}",
@@ -40,6 +40,12 @@ def cells_of(row: Row) -> list[object]:
         p_value(row.p_holm),
         verdict(row),
     ]
+
+
+def _labels(row: Row) -> str:
+    """How many labels there were: gold ones, images of patients for weak ones, synthetic images."""
+    synthetic = row.weak_labels["synthetic"] or 0
+    return f"{row.gold} + {row.weak}" + (f" + {synthetic:.0f} synthetic" if synthetic else "")
 
 
 def _used(row: Row) -> str | None:
@@ -119,7 +125,7 @@ def weak_table(rows: Sequence[Row]) -> tuple[Table, ...]:
     lines = [
         (
             row.name,
-            f"{row.gold} + {row.weak}",
+            _labels(row),
             plain(_used(row)),
             *(f"{row.weak_labels[key] or 0:.1f}".removesuffix(".0") for key in ("empty", "extreme")),
             plain(row.weak_labels["dice"]),
