@@ -10,7 +10,17 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    field_validator,
+    model_validator,
+)
 
 from autoweak.errors import TaskError
 
@@ -51,6 +61,16 @@ class CoarseNetwork(str, Enum):
     LARGE_KERNEL = "large_kernel"
     UNETPLUSPLUS = "unetplusplus"
 
+
+def _plain_name(name: str) -> str:
+    if not NAME_PATTERN.fullmatch(name):
+        msg = f"must be letters, digits, '_' and '-' (at most 64), got {name!r}"
+        raise ValueError(msg)
+    return name
+
+
+PlainName = Annotated[StrictStr, AfterValidator(_plain_name)]
+"""Of a task or an experiment: it becomes a part of file names."""
 
 Number = Annotated[float, Field(strict=False, allow_inf_nan=False)]
 
@@ -120,7 +140,7 @@ class Segment(_Part):
 class Task(_Part):
     """One task file, checked; every key is explained in `configs/breast_ultrasound.yaml`."""
 
-    name: StrictStr
+    name: PlainName
     description: StrictStr
     modality: StrictStr
     dimension: Literal[2, 3]
@@ -136,14 +156,6 @@ class Task(_Part):
     promptable: StrictStr = "small"
     segments: dict[StrictStr, Segment] = {}
     coarse: Coarse
-
-    @field_validator("name")
-    @classmethod
-    def _plain_name(cls, name: str) -> str:
-        if not NAME_PATTERN.fullmatch(name):
-            msg = f"must be letters, digits, '_' and '-' (at most 64), got {name!r}"
-            raise ValueError(msg)
-        return name
 
     @field_validator("labels")
     @classmethod

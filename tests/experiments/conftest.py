@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,34 +12,20 @@ from PIL import Image
 
 from autoweak.loop.context import Context
 from autoweak.tasks import Coarse, Task
+from tests.loop.conftest import EllipseModel, draw_disc
 
-SIZE = 48
 
-
-class ObedientModel:
+class ObedientModel(EllipseModel):
     """Answers a box with the ellipse in it and a point with a disc around it; remembers what it was asked."""
 
     name = "obedient"
-    sha256 = "e" * 64
-    contract = SimpleNamespace(name="none")
-    precision = SimpleNamespace(value="float32")
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
 
-    def identity(self) -> list[str]:
-        return [self.name, self.sha256, self.contract.name, self.precision.value]
-
     def decode(self, embedding: Any, *, boxes: Any = None, points: Any = None, masks: Any = None) -> Any:
         self.calls.append({"boxes": boxes, "points": points, "masks": masks})
-        rows, columns = np.mgrid[: embedding[0], : embedding[1]]
-        if boxes is not None:
-            logits = [_ellipse(rows, columns, box) for box in boxes]
-        else:
-            logits = [_ellipse(rows, columns, (x - 8, y - 8, x + 8, y + 8)) for ((x, y, _), *_) in points]
-        stack = np.stack(logits).astype(np.float32)
-        iou = np.full(len(stack), 0.9, dtype=np.float32)
-        return SimpleNamespace(logits=stack, masks=stack > 0, predicted_iou=iou, low_res_logits=stack)
+        return super().decode(embedding, boxes=boxes, points=points, masks=masks)
 
 
 class SizeCache:
@@ -52,22 +37,6 @@ class SizeCache:
     def get(self, model: Any, image: np.ndarray, /) -> Any:
         self.asked += 1
         return image.shape[:2]
-
-
-def _ellipse(rows: np.ndarray, columns: np.ndarray, box: Any) -> np.ndarray:
-    x0, y0, x1, y1 = box
-    across = (columns - (x0 + x1) / 2) / max((x1 - x0 + 1) / 2, 0.5)
-    down = (rows - (y0 + y1) / 2) / max((y1 - y0 + 1) / 2, 0.5)
-    return 4.0 * (1 - across**2 - down**2)
-
-
-def draw_disc(index: int) -> tuple[np.ndarray, np.ndarray]:
-    """A bright disc on noise, (48, 48) uint8, and its mask 0/1."""
-    rng = np.random.default_rng(index)
-    rows, columns = np.mgrid[:SIZE, :SIZE]
-    centre, radius = rng.uniform(16, 32, size=2), rng.uniform(7, 12)
-    mask = (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 < radius**2
-    return np.clip(60 + 130 * mask + rng.normal(0, 12, mask.shape), 0, 255).astype(np.uint8), mask.astype(np.uint8)
 
 
 def write_discs(images: Path, labels: Path, indices: range, *, labelled: range | None = None) -> None:

@@ -16,8 +16,8 @@ from autoweak.experiments.results import rows_of
 from autoweak.experiments.tables import weak_table
 from autoweak.synthesis.marks import Mark, Register, write_marked
 from autoweak.tasks import Task
-from tests.experiments.conftest import draw_disc
 from tests.experiments.test_run_experiment import KEPT, plan_of, run_of
+from tests.loop.conftest import draw_disc
 
 pytestmark = pytest.mark.usefixtures("obedient")
 GENERATOR = "9" * 64

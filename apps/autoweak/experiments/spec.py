@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 
 from autoweak import task_files
 from autoweak.errors import ExperimentError
-from autoweak.tasks import NAME_PATTERN
+from autoweak.tasks import PlainName
 from autoweak.training.prompt_recipe import Term
 
 Footprint = Literal["square", "disk", "diamond"]
@@ -106,7 +106,7 @@ class Data(_Part):
 class Experiment(_Part):
     """One experiment file, checked; `docs/experiments.md` explains each key."""
 
-    name: StrictStr
+    name: PlainName
     description: StrictStr = ""
     task: StrictStr
     data: Data = Data()
@@ -119,14 +119,6 @@ class Experiment(_Part):
     ground: StrictBool = True
     hd95: StrictBool = False
     promptable: StrictStr | None = None
-
-    @field_validator("name")
-    @classmethod
-    def _plain_name(cls, name: str) -> str:
-        if not NAME_PATTERN.fullmatch(name):
-            msg = f"must be letters, digits, '_' and '-' (at most 64), got {name!r}"
-            raise ValueError(msg)
-        return name
 
     @field_validator("arms", mode="before")
     @classmethod
