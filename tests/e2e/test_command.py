@@ -90,6 +90,7 @@ def test_interrupt_leaves_nothing_half_written(phantoms: Path, short_task: Path,
     assert json.loads(autoweak("status", studies, "--json"))["gold"] == 6
 
 
+@pytest.mark.slow
 def test_published_policy_makes_other_prompts(phantoms: Path, short_task: Path) -> None:
     studies = phantoms / "studies"
     autoweak("train", studies, "--task", short_task)

@@ -20,6 +20,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.slow  # the small promptable model encodes every phantom of three kinds
 def test_demo_labels_and_measures_every_kind(tmp_path: Path) -> None:
     parts = module.demo(tmp_path / "demo", seed=0, progress=NoProgress())
     assert [part.kind for part in parts] == ["ultrasound", "dermoscopy", "xray"]

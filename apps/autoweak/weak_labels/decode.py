@@ -124,7 +124,8 @@ def jittered(boxes: Floats, *, jitter: float, size: tuple[int, ...]) -> Floats:
     Returns:
         (V, N, 4) float32.
     """
-    spans = np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
+    # Between the outermost pixels, so that no box can be turned inside out: one of a single pixel stays as it is.
+    spans = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
     moved = boxes + jitter * _VARIANTS[:, None] * spans
     return np.asarray(np.clip(moved, 0, np.tile([size[1] - 1, size[0] - 1], 2)), np.float32)
 
