@@ -9,16 +9,9 @@ import pytest
 import yaml
 
 from autoweak.cli import main
+from tests.experiments.conftest import toy_task
 
-TASK = {
-    "name": "toy",
-    "description": "bright discs",
-    "modality": "none",
-    "dimension": 2,
-    "channels": 1,
-    "labels": {"disc": 1},
-    "coarse": {"size": 32, "epochs": 1, "folds": 2, "batch_size": 2, "learning_rate": 0.01},
-}
+TASK = toy_task().model_dump(mode="json", exclude_none=True)
 
 
 @pytest.fixture

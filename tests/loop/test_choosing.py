@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from autoweak.loop.choosing import CHOICE_FILE, kept_choice
+from autoweak.loop.choosing import CHOICES, kept_choice
 from autoweak.loop.context import Context
-from autoweak.loop.label import Labeller
+from autoweak.loop.label import Labeller, label
 from autoweak.loop.run import run, summarise
 from autoweak.prompts import get_policy
 from autoweak.tasks import Task
@@ -22,9 +23,10 @@ def test_a_run_writes_down_what_it_chose_and_labels_with_it(studies: Path, task:
 
     result = run(context)
 
-    content = json.loads((context.workspace.root / CHOICE_FILE).read_text())
-    assert content["policy"] == result.labeller.policy.to_dict()
-    assert summarise(result)["policy_reason"] == content["reason"]
+    kept = [json.loads(path.read_text()) for path in (context.workspace.root / CHOICES).iterdir()]
+    assert len(kept) == 1 + sum(version == result.labeller.version for version in result.improved.retrained)
+    reason = summarise(result)["policy_reason"]
+    assert any(one["policy"] == result.labeller.policy.to_dict() and one["reason"] == reason for one in kept)
     assert all(sidecar.inputs.policy == result.labeller.policy for sidecar in result.labelled.sidecars)
     again = Labeller.load(context, result.labeller.version)
     assert again.policy == result.labeller.policy
@@ -39,22 +41,44 @@ def test_a_policy_that_is_asked_for_is_taken_as_it_is(studies: Path, task: Task)
     assert not context.chooses
     assert result.labeller.policy == get_policy("box", components=task.components)
     assert summarise(result)["policy_reason"] is None
-    assert not (context.workspace.root / CHOICE_FILE).exists()
+    assert not (context.workspace.root / CHOICES).exists()
 
 
 @pytest.mark.usefixtures("ellipses")
-@pytest.mark.parametrize("damage", ["{", '{"made_with": 1}', "[]"])
+@pytest.mark.parametrize("damage", ["{", '{"reason": 1}', "[]", '{"policy": {"name": ""}, "reason": "", "trials": []}'])
 def test_a_damaged_choice_is_made_again(studies: Path, task: Task, damage: str) -> None:
     context = Context.open(studies, task)
     labeller = run(context).labeller
-    path = context.workspace.root / CHOICE_FILE
-    content = json.loads(path.read_text())
+    paths = list((context.workspace.root / CHOICES).iterdir())
+    before = {path: path.read_text() for path in paths}
     assert kept_choice(context, coarse=labeller.coarse, promptable=labeller.promptable) is not None
 
-    path.write_text(damage)
-    assert kept_choice(context, coarse=labeller.coarse, promptable=labeller.promptable) is None
-    path.write_text(json.dumps({**content, "policy": {"name": ""}}))
+    for path in paths:
+        path.write_text(damage)
     assert kept_choice(context, coarse=labeller.coarse, promptable=labeller.promptable) is None
 
     run(Context.open(studies, task))
-    assert json.loads(path.read_text()) == content
+    assert {path: path.read_text() for path in paths} == before
+
+
+@pytest.mark.usefixtures("ellipses")
+def test_nothing_is_chosen_twice(studies: Path, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(Context.open(studies, task))
+
+    def choose(*_: object, **__: object) -> None:
+        pytest.fail("chosen again")
+
+    monkeypatch.setattr("autoweak.loop.choosing.choose", choose)
+    run(Context.open(studies, task))
+
+
+@pytest.mark.usefixtures("ellipses")
+def test_labels_made_since_the_images_were_listed_are_not_taken_for_a_persons(studies: Path, task: Task) -> None:
+    context = Context.open(studies, task, policy_name="box")
+    labeller = run(context).labeller
+    listed = replace(context, notes=[])  # its studies were listed before there was any weak label
+
+    again = label(replace(labeller, context=listed, policy=get_policy("points", components=task.components)))
+
+    assert listed.notes == []
+    assert {sidecar.inputs.policy.name for sidecar in again.sidecars} == {"points"}

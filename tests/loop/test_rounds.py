@@ -12,7 +12,7 @@ import pytest
 from autoweak.atomic import write_json
 from autoweak.loop import rounds
 from autoweak.loop.context import Context
-from autoweak.loop.retrain import labelling_version, labels_with
+from autoweak.loop.retrain import labelling_version
 from autoweak.loop.rounds import improve
 from autoweak.tasks import Task
 from autoweak.workspace import ModelKind, ModelVersion
@@ -76,7 +76,7 @@ def test_rounds_end_when_they_no_longer_help(
     expected = coarse if labels_with_round == 0 else improved.retrained[labels_with_round - 1]
     assert improved.labeller.version == expected
     assert improved.decision.final == expected
-    assert labelling_version(context) == expected
+    assert labelling_version(context.workspace, coarse) == expected
     if labels_with_round:
         assert improved.calibration == f"of {expected.name}"
 
@@ -87,6 +87,5 @@ def test_a_newer_coarse_model_labels_until_it_has_been_retrained_itself(context:
     context.workspace.publish(retrained, reason="")
     newer = _version(context, ModelKind.COARSE, 0.55)
 
-    assert labels_with(context.workspace, older) == retrained
-    assert labels_with(context.workspace, newer) == newer
-    assert labelling_version(context) == newer
+    assert labelling_version(context.workspace, older) == retrained
+    assert labelling_version(context.workspace, newer) == newer

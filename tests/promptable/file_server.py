@@ -87,8 +87,8 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server
         stop = min((at for at in (server.break_after, server.pause_after) if at is not None), default=len(body))
         with contextlib.suppress(OSError):
+            server.sent += len(body[:stop])  # before the client can have it all and look
             self.wfile.write(body[:stop])
-            server.sent += len(body[:stop])
             if server.pause_after is not None:
                 server.go_on.wait(20)
                 self.wfile.write(body[stop:])

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from autoweak.loop.retrain import labels_with
+from autoweak.loop.retrain import labelling_version
 from autoweak.weak_labels import Status, read_sidecar
 from autoweak.workspace import ModelKind, Workspace
 from tests.server.clients import Ohif, Server, Slicer
@@ -43,7 +43,7 @@ def test_scoring_tells_the_quality_of_each_weak_label(trained: Server) -> None:
 
 def test_weak_labels_are_those_of_the_best_model(trained: Server) -> None:
     workspace = Workspace.existing(trained.studies)
-    best = labels_with(workspace, workspace.versions(ModelKind.COARSE)[-1])
+    best = labelling_version(workspace, workspace.versions(ModelKind.COARSE)[-1])
     gold = {path.stem for path in (trained.studies / "labels" / "final").iterdir()}
     sidecars = (trained.studies / "labels" / "original").glob("*.json")
     made_with = {read_sidecar(path).inputs.coarse.version for path in sidecars if path.stem not in gold}

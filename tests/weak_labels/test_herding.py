@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 
-from autoweak.weak_labels.herding import herd, squared_distances
+from autoweak.weak_labels.herding import herd
 
 
 def _similarity(seed: int, count: int) -> np.ndarray:
     points = np.random.default_rng(seed).normal(size=(count, 2)).astype(np.float32)
-    return np.exp(-squared_distances(points) / 2)
+    return np.exp(-cdist(points, points, "sqeuclidean") / 2)
 
 
 def _apart(similarity: np.ndarray, chosen: list[int]) -> float:
@@ -42,7 +43,3 @@ def test_what_counts_more_comes_first() -> None:
 def test_what_is_like_a_taken_item_comes_last() -> None:
     similarity = np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]])
     assert herd(np.ones(3), similarity, taken=np.array([True, False, False])) == [2, 1]
-
-
-def test_squared_distances_are_those_of_the_vectors() -> None:
-    assert squared_distances(np.array([[0, 0], [3, 4]], np.float32)).tolist() == [[0, 25], [25, 0]]

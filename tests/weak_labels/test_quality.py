@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,7 @@ def test_where_all_gold_is_good_the_signs_count_alike() -> None:
     """A couple of dozen good labels cannot say which sign tells a bad one; none may be left out by chance."""
     rng = np.random.default_rng(5)
     scores = [Scores(*rng.uniform(0.8, 1.0, 8).tolist()) for _ in range(25)]
-    dice = [float(0.5 + 0.5 * np.mean(one.as_tuple()[1:4]) + rng.normal(0, 0.03)) for one in scores]
+    dice = [float(0.5 + 0.5 * np.mean(astuple(one)[1:4]) + rng.normal(0, 0.03)) for one in scores]
 
     model = QualityModel.fit(scores, np.clip(dice, 0, 1).tolist())
 
@@ -123,7 +124,7 @@ def test_a_model_of_an_older_version_still_predicts() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"signs": ["as_tuple"]}, {"centre": [0.5]}, {"weights": [0.1] * 5}], ids=["name", "centre", "weights"]
+    "fields", [{"signs": ["__class__"]}, {"centre": [0.5]}, {"weights": [0.1] * 5}], ids=["name", "centre", "weights"]
 )
 def test_signs_that_there_are_not_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(LabelError, match="fit it again"):

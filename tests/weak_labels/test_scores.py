@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -47,7 +49,7 @@ def test_scores_of_a_volume_are_weighted_by_area() -> None:
     assert scores is not None
     # Close around the mask the map says 0.1: as sharp as 0.8 there, and 0.5 in the mask.
     near = (0.5 * 60 + 0.8 * 60) / 120
-    assert scores.as_tuple() == pytest.approx((0.9, 0.8, 1.0, 0.75, near, 1.0, 1.0, 0.0))
+    assert astuple(scores) == pytest.approx((0.9, 0.8, 1.0, 0.75, near, 1.0, 1.0, 0.0))
 
 
 def test_agreement_is_nothing_where_the_coarse_map_stays_below_a_half() -> None:

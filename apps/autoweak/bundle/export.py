@@ -113,10 +113,10 @@ def weak_source(context: Context) -> Source:
     """
     from autoweak.loop.choosing import policy_in_use
     from autoweak.loop.coarse import load_model
-    from autoweak.loop.retrain import labelling_version
+    from autoweak.loop.retrain import labelling_version, newest_coarse
     from autoweak.networks.medsam_from_coarse import MedsamFromCoarse
 
-    version = labelling_version(context)
+    version = labelling_version(context.workspace, newest_coarse(context))
     model = load_model(version)
     promptable, _ = context.load_promptable()
     options: dict[str, Any] = {

@@ -157,14 +157,15 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float |
 def roc_area(scores: Sequence[float], positive: Sequence[bool]) -> float | None:
     """How often a positive has the lower score than a negative, ties half, 0 to 1: the area under the ROC curve.
 
-    Hanley and McNeil 1982. None where all or none are positive.
+    It is the Mann-Whitney statistic of all pairs (Hanley and McNeil 1982). None where all or none are positive.
     """
-    low = np.array([score for score, is_positive in zip(scores, positive, strict=True) if is_positive])
-    high = np.array([score for score, is_positive in zip(scores, positive, strict=True) if not is_positive])
-    if not low.size or not high.size:
+    from scipy.stats import mannwhitneyu
+
+    low = [score for score, is_positive in zip(scores, positive, strict=True) if is_positive]
+    high = [score for score, is_positive in zip(scores, positive, strict=True) if not is_positive]
+    if not low or not high:
         return None
-    lower, equal = low[:, None] < high, low[:, None] == high
-    return float((lower + 0.5 * equal).mean())
+    return float(mannwhitneyu(high, low).statistic) / (len(low) * len(high))
 
 
 def score_image(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import autoweak
 from autoweak.atomic import write_json
 from autoweak.errors import PromptError
 from autoweak.loop.context import Context
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from autoweak.promptable import EmbeddingCache, Promptable
     from autoweak.training import TrainedModel
 
-CHOICE_FILE = "policy.json"
+CHOICES = "policies"
+"""Folder of the workspace: one file for each coarse model, promptable model and beginning that was chosen for."""
 
 
 def choose_policy(
@@ -43,15 +45,13 @@ def choose_policy(
     )
     labels = tuple(context.task.labels.values())
     choice = choose(context.policy, seen, model=promptable, cache=cache, labels=labels, seed=context.seed)
-    write_json(context.workspace.root / CHOICE_FILE, {"made_with": _key(context, coarse, promptable), **_plain(choice)})
+    write_json(_path(context, coarse, promptable), _plain(choice))
     return choice
 
 
 def kept_choice(context: Context, *, coarse: TrainedModel, promptable: Promptable) -> Choice | None:
     """The choice that was made with these models, or None where there is none, or none that can be read."""
-    content = _read(context.workspace.root / CHOICE_FILE)
-    if content.get("made_with") != _key(context, coarse, promptable):
-        return None
+    content = _read(_path(context, coarse, promptable))
     try:
         trials = tuple(
             Trial(PromptPolicy(**trial["policy"]), tuple(float(value) for value in trial["dice"]))
@@ -68,15 +68,15 @@ def policy_in_use(context: Context, *, coarse: TrainedModel, promptable: Prompta
     return context.policy if known is None else known.policy
 
 
-def _key(context: Context, coarse: TrainedModel, promptable: Promptable) -> str:
-    return fingerprint(
-        {
-            "coarse": coarse.sha256,
-            "promptable": promptable.identity(),
-            "base": context.policy.to_dict(),
-            "seed": context.seed,
-        }
-    )
+def _path(context: Context, coarse: TrainedModel, promptable: Promptable) -> Path:
+    made_with = {
+        "coarse": coarse.sha256,
+        "promptable": promptable.identity(),
+        "base": context.policy.to_dict(),
+        "seed": context.seed,
+        "version": autoweak.__version__,
+    }
+    return context.workspace.root / CHOICES / f"{fingerprint(made_with)[:32]}.json"
 
 
 def _plain(choice: Choice) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from autoweak.loop.context import Context
 from autoweak.loop.gold import read_gold
 from autoweak.loop.label import Labeller, calibrated
 from autoweak.loop.masks import mask_of
-from autoweak.loop.retrain import labels_with, newest_coarse
+from autoweak.loop.retrain import best_of, labelling_version, newest_coarse
 from autoweak.progress import each
 from autoweak.studies import Study, list_images, read_label
 from autoweak.tables import format_table
@@ -217,7 +217,7 @@ def evaluate(
         raise StudiesError("--images and --labels go together: give the images and the folder with their truth.")
     gold = read_gold(context)
     coarse = newest_coarse(context)
-    labeller = Labeller.load(context, labels_with(context.workspace, coarse))
+    labeller = Labeller.load(context, labelling_version(context.workspace, coarse))
     known = [item for item in gold if item.study.image_id in labeller.coarse.cv_dice]
     labeller, _ = calibrated(labeller, known)
     arms = _Arms(load_model(coarse), labeller, _retrained(context, coarse), out_of_fold=images is None)
@@ -284,14 +284,10 @@ def _with_truth(images: Path, labels: Path) -> tuple[Study, ...]:
 
 def _retrained(context: Context, coarse: ModelVersion) -> tuple[ModelVersion, TrainedModel] | None:
     """The model that was retrained on weak labels that began with `coarse`: the one that does best on held-out gold."""
-    records = {
-        version: context.workspace.record(version) for version in context.workspace.versions(ModelKind.RETRAINED)
-    }
-    found = [version for version, record in records.items() if record.get("root") == coarse.name]
-    if not found:
-        return None
-    best = max(found, key=lambda version: float(records[version]["mean_cv_dice"]))
-    return best, load_model(best)
+    workspace = context.workspace
+    versions = workspace.versions(ModelKind.RETRAINED)
+    best = best_of(workspace, [one for one in versions if workspace.record(one).get("root") == coarse.name])
+    return None if best is None else (best, load_model(best))
 
 
 def _names(arms: _Arms, coarse: ModelVersion) -> dict[str, str]:

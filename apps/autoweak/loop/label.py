@@ -261,7 +261,7 @@ def _label_one(labeller: Labeller, study: Study, folder: Path) -> tuple[Sidecar,
         return None
     image, view = read
     mask_path = folder / f"{study.image_id}{mask_suffix(image)}"
-    previous = _previous(study)
+    previous = _previous(folder / f"{study.image_id}.json")
     if _is_persons(study, previous, mask_path):
         labeller.context.notes.append(
             f"{study.image_id}: its label in {WEAK_FOLDER} was changed or put there by someone and is kept as it is; "
@@ -283,11 +283,12 @@ def _label_one(labeller: Labeller, study: Study, folder: Path) -> tuple[Sidecar,
     return sidecar, False
 
 
-def _previous(study: Study) -> Sidecar | None:
-    if study.sidecar is None:
+def _previous(path: Path) -> Sidecar | None:
+    # As it is now: `study` may have been listed before its weak label was made, which would pass for a person's.
+    if not path.is_file():
         return None
     try:
-        return read_sidecar(study.sidecar)
+        return read_sidecar(path)
     except LabelError:
         # Damaged, or of another format: the mask then counts as somebody's.
         return None

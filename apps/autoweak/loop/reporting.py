@@ -118,10 +118,9 @@ def _what_was_done(result: RunResult, summary: dict[str, Any]) -> tuple[str, ...
     return (
         f"A coarse model was trained on {summary['gold']} gold labels in {len(result.labeller.coarse.members)} folds; "
         f"on the gold each fold held out it reaches a Dice of {coarse['held_out_gold_dice']:.3f}.",
-        f"Its maps prompted {promptable.name} on {summary['unlabelled']} images (policy {policy.name}"
-        + (f", {summary['policy_reason']}" if summary["policy_reason"] else "")
-        + "). The pictures "
-        f"below show the worst of them, and the {_GOLD_PICTURES} worst of the same made of gold images.",
+        f"The maps of {result.labeller.version.name} prompted {promptable.name} on {summary['unlabelled']} images "
+        f"(policy {policy.name}" + (f", {summary['policy_reason']}" if summary["policy_reason"] else "") + "). "
+        f"The pictures below show the worst of them, and the {_GOLD_PICTURES} worst of the same made of gold images.",
         *_synthetic_sentence(summary),
         "Quality, the expected Dice, is "
         + (
@@ -275,7 +274,7 @@ def _weak_case(result: RunResult, sidecar: Sidecar) -> PictureCase | None:
 
 def _kept_map(result: RunResult, image_id: str, view: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """The coarse map as it was kept, or predicted again where it is gone."""
-    path = result.context.workspace.coarse_map(result.coarse, image_id)
+    path = result.context.workspace.coarse_map(result.labeller.version, image_id)
     try:
         with np.load(path, allow_pickle=False) as stored:
             kept = np.asarray(stored["probability"], dtype=np.float32) / np.float32(255)

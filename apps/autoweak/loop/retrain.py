@@ -130,19 +130,25 @@ def _samples(
 
 def publish(context: Context, coarse: ModelVersion, retrained: Sequence[ModelVersion]) -> Decision:
     """Make the best the final model: one of gold + weak only if its Dice on held-out gold is higher than of gold."""
-
-    def score(version: ModelVersion) -> float:
-        return float(context.workspace.record(version)["mean_cv_dice"])
-
-    gold_only = score(coarse)
-    if not retrained:
+    gold_only, best = held_out_gold(context.workspace, coarse), best_of(context.workspace, retrained)
+    if best is None:
         decision = Decision(coarse, gold_only, None, "no weak label was good enough to train on")
     else:
-        best = max(retrained, key=score)
-        reason = f"Dice on held-out gold {score(best):.3f} with weak labels, {gold_only:.3f} without"
-        decision = Decision(best if score(best) > gold_only else coarse, gold_only, score(best), reason)
+        score = held_out_gold(context.workspace, best)
+        reason = f"Dice on held-out gold {score:.3f} with weak labels, {gold_only:.3f} without"
+        decision = Decision(best if score > gold_only else coarse, gold_only, score, reason)
     context.workspace.publish(decision.final, reason=decision.reason)
     return decision
+
+
+def held_out_gold(workspace: Workspace, version: ModelVersion) -> float:
+    """Mean Dice of a version on gold that it has not seen, 0 to 1."""
+    return float(workspace.record(version)["mean_cv_dice"])
+
+
+def best_of(workspace: Workspace, versions: Sequence[ModelVersion]) -> ModelVersion | None:
+    """The version that does best on held-out gold, the first of equal ones; None of none."""
+    return max(versions, key=lambda version: held_out_gold(workspace, version), default=None)
 
 
 def newest_coarse(context: Context) -> ModelVersion:
@@ -159,18 +165,8 @@ def newest_coarse(context: Context) -> ModelVersion:
     return versions[-1]
 
 
-def labelling_version(context: Context) -> ModelVersion:
-    """The model whose maps become prompts: the final one where it came of the newest coarse model, else that one.
-
-    Raises:
-        WorkspaceError: when there is no coarse model.
-    """
-    coarse = newest_coarse(context)
-    return labels_with(context.workspace, coarse)
-
-
-def labels_with(workspace: Workspace, coarse: ModelVersion) -> ModelVersion:
-    """The final model where it was retrained on weak labels that began with `coarse`, else `coarse`."""
+def labelling_version(workspace: Workspace, coarse: ModelVersion) -> ModelVersion:
+    """The model whose maps become prompts: the final one where it came of weak labels by `coarse`, else `coarse`."""
     final = workspace.published_version()
     if final is not None and final.kind is ModelKind.RETRAINED and workspace.record(final).get("root") == coarse.name:
         return final

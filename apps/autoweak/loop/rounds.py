@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold
 from autoweak.loop.label import Calibration, Labeller, calibrated
-from autoweak.loop.retrain import Decision, publish, retrain
+from autoweak.loop.retrain import Decision, held_out_gold, publish, retrain
 from autoweak.workspace import ModelVersion
 
 
@@ -49,12 +49,7 @@ def improve(
         if version is None:
             break
         retrained.append(version)
-        if held_out_gold(context, version) <= held_out_gold(context, labeller.version):
+        if held_out_gold(context.workspace, version) <= held_out_gold(context.workspace, labeller.version):
             break
         labeller, calibration = calibrated(Labeller.load(context, version), gold)
     return Improved(labeller, calibration, tuple(retrained), publish(context, coarse, tuple(retrained)))
-
-
-def held_out_gold(context: Context, version: ModelVersion) -> float:
-    """Mean Dice of a version on gold that it has not seen."""
-    return float(context.workspace.record(version)["mean_cv_dice"])

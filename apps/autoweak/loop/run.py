@@ -10,8 +10,8 @@ from autoweak.loop.coarse import train_coarse
 from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold, read_gold
 from autoweak.loop.label import Calibration, Labelled, Labeller, calibrated, label
-from autoweak.loop.retrain import Decision
-from autoweak.loop.rounds import Improved, held_out_gold, improve
+from autoweak.loop.retrain import Decision, best_of
+from autoweak.loop.rounds import Improved, improve
 from autoweak.weak_labels import Sidecar, Status
 from autoweak.workspace import ModelVersion
 
@@ -44,8 +44,7 @@ class RunResult:
     @property
     def retrained(self) -> ModelVersion | None:
         """The best model of gold + weak labels."""
-        versions = self.improved.retrained
-        return max(versions, key=lambda version: held_out_gold(self.context, version)) if versions else None
+        return best_of(self.context.workspace, self.improved.retrained)
 
 
 def run(context: Context) -> RunResult:

@@ -145,7 +145,7 @@ class AutoweakApp(MONAILabelApp):
     def info(self) -> dict[str, Any]:
         """As MONAI Label has it, with what is missing until there is a coarse model."""
         task = self.live.task
-        ready = self.live.coarse_version() is not None
+        ready = self.live.labelling_version() is not None
         self.description = task.description if ready else f"{task.description} {self.live.missing()}"
         info: dict[str, Any] = super().info()
         return info

@@ -58,7 +58,7 @@ class LiveInfer(InferTask):
 
     def is_valid(self) -> bool:
         """Whether the task can do its work now; `/info` lists only those."""
-        return self.live.coarse_version() is not None
+        return self.live.labelling_version() is not None
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Answer a request of the app, which has put the study under "study"."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoweak.errors import AutoweakError
-from autoweak.loop.choosing import CHOICE_FILE
+from autoweak.loop.choosing import CHOICES
 from autoweak.loop.context import chooses, policy_of
 from autoweak.progress import NoProgress, Progress
 from autoweak.server.errors import BadRequestError, NotReadyError
@@ -91,16 +91,16 @@ class Live:
                 self._promptable = self.context(StudiesFolder(self.root, ())).load_promptable()
             return self._promptable
 
-    def coarse_version(self) -> ModelVersion | None:
-        """The model whose maps become prompts, see `loop.retrain.labels_with`."""
-        from autoweak.loop.retrain import labels_with
+    def labelling_version(self) -> ModelVersion | None:
+        """The model whose maps become prompts; None where none is trained yet."""
+        from autoweak.loop.retrain import labelling_version
 
         versions = self.workspace.versions(ModelKind.COARSE)
-        return labels_with(self.workspace, versions[-1]) if versions else None
+        return labelling_version(self.workspace, versions[-1]) if versions else None
 
     def best_version(self) -> ModelVersion | None:
         """The published model, else the newest coarse one."""
-        return self.workspace.published_version() or self.coarse_version()
+        return self.workspace.published_version() or self.labelling_version()
 
     def best_model(self) -> tuple[ModelVersion, TrainedModel]:
         """The model of `best_version`, loaded when it is first used and when a better one is published.
@@ -126,11 +126,11 @@ class Live:
         """
         from autoweak.loop.label import Labeller
 
-        version = self.coarse_version()
+        version = self.labelling_version()
         if version is None:
             raise NotReadyError(self.missing())
         quality = self._quality(version)
-        key = (version.name, quality, _changed(self.workspace.root / CHOICE_FILE))
+        key = (version.name, quality, _changed(self.workspace.root / CHOICES))
         with self._lock:
             if self._labeller is None or self._labeller[0] != key:
                 promptable, cache = self.promptable()
@@ -185,7 +185,7 @@ class Live:
 
 
 def _changed(path: Path) -> int:
-    """When a file was last written, in nanoseconds; 0 where there is none."""
+    """When a folder last got a file, in nanoseconds; 0 where there is none."""
     try:
         return path.stat().st_mtime_ns
     except OSError:

@@ -166,12 +166,9 @@ class Retrain(LoopTrainer):
     def _label(self, context: LiveContext) -> None:
         """Give every image without a person's label its weak label, for the people who review meanwhile."""
         context.progress.stage("Weak labels")
-        # As they are now: a weak label that has been made since they were listed would pass for a person's.
-        self._datastore.refresh()
-        studies = self._datastore.studies()
-        for study in each(studies.unlabelled, context.progress):
+        for study in each(context.studies.unlabelled, context.progress):
             try:
-                self._live.weak_label(study, studies)
+                self._live.weak_label(study, context.studies)
             except AutoweakError as error:
                 context.report_problem(study.image_id, error)
 

@@ -8,15 +8,6 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 
-def squared_distances(vectors: npt.NDArray[np.float32]) -> Floats:
-    """Squared Euclidean distances (N, N) of vectors (N, D), 0 or more, exactly 0 on the diagonal."""
-    wide = vectors.astype(np.float64)
-    squares = (wide**2).sum(axis=1)
-    found = np.maximum(squares[:, None] + squares[None] - 2 * wide @ wide.T, 0.0)
-    np.fill_diagonal(found, 0.0)
-    return np.asarray(found)
-
-
 def herd(weights: Floats, similarity: Floats, *, taken: npt.NDArray[np.bool_]) -> list[int]:
     """Order the items that are not taken, so that taken and first items together look like all items.
 

@@ -26,7 +26,7 @@ from typing import Protocol
 
 import numpy as np
 
-from autoweak.weak_labels.herding import Floats, herd, squared_distances
+from autoweak.weak_labels.herding import Floats, herd
 from autoweak.weak_labels.looks import Vector
 from autoweak.weak_labels.verdict import Status, Verdict
 
@@ -123,8 +123,10 @@ def _herded(vectors: Mapping[str, Vector | None], weights: Mapping[str, float], 
     similarity = np.eye(len(ids))
     places = [place for place, image_id in enumerate(ids) if vectors[image_id] is not None]
     if places:
-        found = [vector for place in places if (vector := vectors[ids[place]]) is not None]
-        similarity[np.ix_(places, places)] = _similarity(squared_distances(np.stack(found)))
+        from scipy.spatial.distance import cdist  # slow to import
+
+        found = np.stack([vector for place in places if (vector := vectors[ids[place]]) is not None])
+        similarity[np.ix_(places, places)] = _similarity(cdist(found, found, "sqeuclidean"))
     order = herd(
         np.array([weights[image_id] for image_id in ids], np.float64),
         similarity,

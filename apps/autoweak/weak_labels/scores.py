@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -52,10 +52,6 @@ class Scores:
     steadiness: Unit = 1.0
     symmetry: Unit = 1.0
     contrast: Unit = 1.0
-
-    def as_tuple(self) -> tuple[float, ...]:
-        """All in the order above."""
-        return astuple(self)
 
 
 @dataclass(frozen=True)
