@@ -1,0 +1,158 @@
+"""Measure the papers' methods side by side on real images, and print the tables of the README.
+
+    python scripts/measure_papers.py --data DATA --out OUT
+
+For each experiment below: copy gold and unlabelled images of DATA/<folder> into OUT/<task>/studies, and run its file of
+configs/experiments on the images of DATA/<folder>/validation that show something; where there are no validation images,
+on gold that is held out of the studies. Numbers of labels are cut to what two cores do in a few hours; --whole runs the
+files as they are. What is done already is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import yaml
+
+from autoweak.studies import image_id_of, list_images, read_image, read_label
+from autoweak.tasks import load_task
+from measure_loop import SOURCES, autoweak, labels_of, prepare
+
+EXPERIMENTS = Path(__file__).resolve().parents[1] / "configs" / "experiments"
+_BY_TASK = {source.task: source for source in SOURCES}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One experiment of configs/experiments on one data folder, with what is changed in its file."""
+
+    name: str
+    task: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+MEASUREMENTS = (
+    Measurement("s1_breast_ultrasound", "breast_ultrasound", {"weak": [100]}),
+    Measurement("s1_skin_lesion", "skin_lesion", {"weak": [97]}),
+    Measurement("s1_chest_xray", "chest_xray", {"gold": [15], "weak": [100]}),
+    Measurement("s2_hippocampus_mr", "hippocampus_mr"),
+    Measurement("s3_two_lungs", "two_lungs", {"gold": [12]}),
+    Measurement("s4_breast_ultrasound", "breast_ultrasound"),
+)
+
+
+def with_objects(truth: Path, to: Path, *, task: str) -> Path:
+    """Copy the images whose label shows something, as all of the papers' test images do, and their labels."""
+    if not to.is_dir():
+        labels = {image_id_of(path): path for path in labels_of(truth).iterdir()}
+        fresh = to.with_name("fresh_evaluation")
+        for folder in ("images", "labels"):
+            (fresh / folder).mkdir(parents=True, exist_ok=True)
+        for study in list_images(truth / "images"):
+            label = labels[study.image_id]
+            if read_label(label, image=read_image(study.path), task=load_task(task)).mask.any():
+                shutil.copy(study.path, fresh / "images")
+                shutil.copy(label, fresh / "labels")
+        fresh.rename(to)
+    return to
+
+
+def measure(chosen: Measurement, data: Path, out: Path, *, whole: bool, threads: int) -> dict[str, Any]:
+    """Run one experiment; its metrics."""
+    folder = out / chosen.task
+    truth = prepare(_BY_TASK[chosen.task], data, folder, seed=0)
+    evaluation = with_objects(truth, folder / "evaluation", task=chosen.task)
+    file = out / f"{chosen.name}.yaml"
+    content = yaml.safe_load((EXPERIMENTS / file.name).read_text())
+    file.write_text(yaml.safe_dump({**content, **({} if whole else chosen.changes)}, sort_keys=False))
+    where = (
+        "--images",
+        evaluation / "images",
+        "--labels",
+        evaluation / "labels",
+        "--out",
+        out / "reports" / chosen.name,
+    )
+    return autoweak("experiment", file, "--studies", folder / "studies", *where, threads=threads)
+
+
+def lines(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """A Markdown table: a line an arm and number of labels."""
+    rows = metrics["rows"]
+    header = ["arm", "gold + weak", "Dice", "between seeds", "difference", "p", "above the ground"]
+    learned = any(row["hd95"] is not None for row in rows)
+    header[3:3] = ["IoU", "HD95"] if learned else []
+    yield "| " + " | ".join(header) + " |"
+    yield "|" + "---|" * len(header)
+    for row in rows:
+        distances = [f"{row['iou']:.3f}", "–" if row["hd95"] is None else f"{row['hd95']:.0f}"]
+        cells = [
+            row["name"],
+            f"{row['gold']} + {row['weak']}",
+            f"{row['dice']['mean']:.3f} ({row['dice']['low']:.3f} to {row['dice']['high']:.3f})",
+            *(distances if learned else []),
+            "–" if row["deviation"] is None else f"± {row['deviation']:.3f}",
+            *_comparison(row),
+        ]
+        yield "| " + " | ".join(cells) + " |"
+
+
+def _comparison(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    compared, p_value = row["comparison"], row["p_holm"]
+    return (
+        "–" if compared is None else f"{compared['difference']['mean']:+.3f}",
+        "–" if p_value is None else "< 0.001" if p_value < 0.001 else f"{p_value:.3f}",
+        _above(row),
+    )
+
+
+def _above(row: Mapping[str, Any]) -> str:
+    if row["role"] != "method":
+        return f"({row['role']})"
+    if row["not_above"] is None:
+        return "–"
+    return f"no: {', '.join(row['not_above'])}" if row["not_above"] else "yes"
+
+
+def text_of(chosen: Measurement, metrics: Mapping[str, Any]) -> str:
+    """Heading, table, and how long it took."""
+    images = len(metrics["rows"][0]["images"])
+    minutes = sum(cell["seconds"] for cell in metrics["cells"]) / 60
+    each = mean(cell["seconds"] for cell in metrics["cells"]) / 60
+    head = f"{chosen.name}: {images} images, {minutes:.0f} min on one core, {each:.1f} min a cell"
+    return "\n".join([head, "", *lines(metrics), ""])
+
+
+def main() -> None:
+    """Measure what was asked for and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("AUTOWEAK_DATA", "../shared/data")))
+    parser.add_argument("--out", type=Path, required=True, help="folder for studies and reports")
+    parser.add_argument("--only", nargs="+", choices=[one.name for one in MEASUREMENTS], help="these experiments alone")
+    parser.add_argument("--whole", action="store_true", help="all numbers of labels of the files, which takes a day")
+    options = parser.parse_args()
+    chosen = [one for one in MEASUREMENTS if options.only is None or one.name in options.only]
+    # One after the other on each task's studies: an experiment holds their lock.
+    tasks = list(dict.fromkeys(one.task for one in chosen))
+
+    def of_task(task: str) -> list[str]:
+        mine = [one for one in chosen if one.task == task]
+        return [text_of(one, measure(one, options.data, options.out, whole=options.whole, threads=1)) for one in mine]
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
+        text = "\n".join(part for parts in pool.map(of_task, tasks) for part in parts)
+    (options.out / "tables.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
