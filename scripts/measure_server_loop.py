@@ -31,7 +31,7 @@ import numpy.typing as npt
 import requests
 from PIL import Image
 
-from autoweak.weak_labels.scores import dice
+from autoweak.dice import dice
 
 TIMEOUT = 600
 MODELS = ("coarse", "medsam_from_coarse")

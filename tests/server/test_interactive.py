@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autoweak.weak_labels.scores import dice
+from autoweak.dice import dice
 from tests.server.clients import Ohif, Server, Slicer, put_image
 
 SAGITTAL = "volume0"

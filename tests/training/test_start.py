@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from autoweak.dice import dice
 from autoweak.errors import CheckpointError
 from autoweak.networks.large_kernel_net import LargeKernelNet
 from autoweak.phantoms.ultrasound import draw_ultrasound
 from autoweak.tasks import CoarseNetwork
 from autoweak.training import start
-from autoweak.training.dice import dice
 from autoweak.training.network import build_network
 from autoweak.training.predict import predict_probabilities
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoweak.dice import dice
 from autoweak.prompts import Prompt, get_policy
 from autoweak.weak_labels.decode import decode_prompts, fuse, jittered
-from autoweak.weak_labels.scores import dice
 
 SIZE = (60, 80)
 

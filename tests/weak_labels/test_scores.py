@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoweak.weak_labels.scores import Decoded, Scores, dice, score_class, stability
+from autoweak.dice import dice
+from autoweak.weak_labels.scores import Decoded, Scores, score_class, stability
 
 
 def test_a_steep_edge_is_stable_and_a_shallow_one_is_not() -> None:

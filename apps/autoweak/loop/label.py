@@ -12,6 +12,7 @@ import numpy.typing as npt
 from filelock import FileLock
 
 from autoweak.atomic import remove_partials, write_json, write_with
+from autoweak.dice import dice
 from autoweak.errors import AutoweakError, LabelError
 from autoweak.loop.choosing import choose_policy, policy_in_use
 from autoweak.loop.coarse import load_model
@@ -37,7 +38,6 @@ from autoweak.weak_labels import (
     was_edited,
 )
 from autoweak.weak_labels.choose import Choice
-from autoweak.weak_labels.scores import dice
 from autoweak.workspace import ModelVersion
 
 if TYPE_CHECKING:

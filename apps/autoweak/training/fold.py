@@ -15,12 +15,12 @@ import torch
 from ignite.engine import Events
 from torch import Tensor, nn
 
+from autoweak.dice import mean_dice
 from autoweak.networks.definition import network_from
 from autoweak.training.augmentation import Augmentation
 from autoweak.training.averaging import AveragedNetwork
 from autoweak.training.batches import Batches
 from autoweak.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from autoweak.training.dice import mean_dice
 from autoweak.training.engine import build_optimizer, build_trainer
 from autoweak.training.network import definition_of
 from autoweak.training.predict import predict_probabilities

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from autoweak.dice import dice
 from autoweak.networks.ensemble import Ensemble
-from autoweak.training.dice import dice
 from autoweak.training.resize import to_input
 
 _SLICES = 16  # at a time, as the ensemble does, so that memory stays bounded here too

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from autoweak.dice import dice
 from autoweak.weak_labels.generate import WeakLabel
 from autoweak.weak_labels.quality import QualityModel
-from autoweak.weak_labels.scores import Scores, dice
+from autoweak.weak_labels.scores import Scores
 
 
 def calibrate(pairs: Iterable[tuple[WeakLabel, npt.NDArray[np.uint8]]]) -> QualityModel:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from autoweak.dice import dice
 from autoweak.prompts import Prompt, PromptKind, PromptPolicy, make_prompts
 from autoweak.weak_labels.decode import Decoding, PromptableModel, decode_prompts, fuse
 from autoweak.weak_labels.generate import Embeddings
 from autoweak.weak_labels.merge import merge_masks
-from autoweak.weak_labels.scores import FloatArray, dice
+from autoweak.weak_labels.scores import FloatArray
 
 ByteArray = npt.NDArray[np.uint8]
 

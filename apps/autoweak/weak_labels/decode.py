@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from autoweak.dice import dice
 from autoweak.prompts import Prompt, PromptPolicy
-from autoweak.weak_labels.scores import BoolArray, FloatArray, dice
+from autoweak.weak_labels.scores import BoolArray, FloatArray
 
 Floats = npt.NDArray[np.float32]
 

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from autoweak.dice import dice
+
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.floating[Any]]
 Unit = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
@@ -93,12 +95,6 @@ def stability(logits: FloatArray) -> float:
     """
     outer = int((logits > -_STABILITY_OFFSET).sum())
     return int((logits > _STABILITY_OFFSET).sum()) / outer if outer else 0.0
-
-
-def dice(first: BoolArray, second: BoolArray) -> float:
-    """Dice of two masks of one shape; 1 if both are empty."""
-    total = int(first.sum()) + int(second.sum())
-    return 2 * int((first & second).sum()) / total if total else 1.0
 
 
 def score_class(

@@ -1,4 +1,4 @@
-"""The Dice coefficient that choosing and reporting in a training rest on."""
+"""The Dice coefficient, which choosing, calibrating and reporting rest on."""
 
 from __future__ import annotations
 
