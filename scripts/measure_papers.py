@@ -32,20 +32,33 @@ _BY_TASK = {source.task: source for source in SOURCES}
 
 @dataclass(frozen=True)
 class Measurement:
-    """One experiment of configs/experiments on one data folder, with what is changed in its file."""
+    """One experiment of configs/experiments on one data folder, with what is changed in its file, and arms left out."""
 
     name: str
     task: str
     changes: Mapping[str, Any] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
+
+    def content(self, *, whole: bool) -> dict[str, Any]:
+        """Of the experiment file that is run."""
+        shipped: dict[str, Any] = yaml.safe_load((EXPERIMENTS / f"{self.name}.yaml").read_text())
+        if whole:
+            return shipped
+        return {**shipped, **self.changes, "arms": [arm for arm in shipped["arms"] if _title(arm) not in self.without]}
 
 
+def _title(arm: str | Mapping[str, Any]) -> str:
+    return arm if isinstance(arm, str) else str(arm.get("title", arm["arm"]))
+
+
+_KINDS = frozenset({"s1_automatic", "s1_whole_image"})
 MEASUREMENTS = (
     Measurement("s1_breast_ultrasound", "breast_ultrasound", {"weak": [100]}),
-    Measurement("s1_skin_lesion", "skin_lesion", {"weak": [97]}),
-    Measurement("s1_chest_xray", "chest_xray", {"gold": [15], "weak": [100]}),
-    Measurement("s2_hippocampus_mr", "hippocampus_mr"),
-    Measurement("s3_two_lungs", "two_lungs", {"gold": [12]}),
-    Measurement("s4_breast_ultrasound", "breast_ultrasound"),
+    Measurement("s1_skin_lesion", "skin_lesion", {"weak": [97]}, frozenset({"s1_automatic"})),
+    Measurement("s1_chest_xray", "chest_xray", {"gold": [15], "weak": [100]}, _KINDS | {"prompted", "autoweak"}),
+    Measurement("s2_hippocampus_mr", "hippocampus_mr", {}, frozenset({"s2_box moved", "s2_point", "s2_box_point"})),
+    Measurement("s3_two_lungs", "two_lungs", {"gold": [12]}, frozenset({"s3_trained_refined and gold"})),
+    Measurement("s4_breast_ultrasound", "breast_ultrasound", {"seeds": [0]}),
 )
 
 
@@ -71,8 +84,7 @@ def measure(chosen: Measurement, data: Path, out: Path, *, whole: bool, threads:
     truth = prepare(_BY_TASK[chosen.task], data, folder, seed=0)
     evaluation = with_objects(truth, folder / "evaluation", task=chosen.task)
     file = out / f"{chosen.name}.yaml"
-    content = yaml.safe_load((EXPERIMENTS / file.name).read_text())
-    file.write_text(yaml.safe_dump({**content, **({} if whole else chosen.changes)}, sort_keys=False))
+    file.write_text(yaml.safe_dump(chosen.content(whole=whole), sort_keys=False))
     where = (
         "--images",
         evaluation / "images",
@@ -85,33 +97,35 @@ def measure(chosen: Measurement, data: Path, out: Path, *, whole: bool, threads:
 
 
 def lines(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """A Markdown table: a line an arm and number of labels."""
-    rows = metrics["rows"]
-    header = ["arm", "gold + weak", "Dice", "between seeds", "difference", "p", "above the ground"]
-    learned = any(row["hd95"] is not None for row in rows)
-    header[3:3] = ["IoU", "HD95"] if learned else []
-    yield "| " + " | ".join(header) + " |"
-    yield "|" + "---|" * len(header)
+    """A Markdown table: a line an arm and number of labels; columns in which nothing was measured are left out."""
+    rows = [_cells(row) for row in metrics["rows"]]
+    shown = [name for name in rows[0] if any(row[name] != "–" for row in rows)]
+    yield "| " + " | ".join(shown) + " |"
+    yield "|" + "---|" * len(shown)
     for row in rows:
-        distances = [f"{row['iou']:.3f}", "–" if row["hd95"] is None else f"{row['hd95']:.0f}"]
-        cells = [
-            row["name"],
-            f"{row['gold']} + {row['weak']}",
-            f"{row['dice']['mean']:.3f} ({row['dice']['low']:.3f} to {row['dice']['high']:.3f})",
-            *(distances if learned else []),
-            "–" if row["deviation"] is None else f"± {row['deviation']:.3f}",
-            *_comparison(row),
-        ]
-        yield "| " + " | ".join(cells) + " |"
+        yield "| " + " | ".join(row[name] for name in shown) + " |"
 
 
-def _comparison(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    compared, p_value = row["comparison"], row["p_holm"]
-    return (
-        "–" if compared is None else f"{compared['difference']['mean']:+.3f}",
-        "–" if p_value is None else "< 0.001" if p_value < 0.001 else f"{p_value:.3f}",
-        _above(row),
-    )
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    dice, weak, compared, p_value = row["dice"], row["weak_labels"], row["comparison"], row["p_holm"]
+    trained = row["weak"] and row["role"] != "bound"
+    return {
+        "arm": row["name"],
+        "gold + weak": f"{row['gold']} + {row['weak']}",
+        "weak labels used": f"{weak['used'] or 0:.0f}" if trained else "–",
+        "their Dice": _plain(weak["dice"]),
+        "Dice": f"{dice['mean']:.3f} ({dice['low']:.3f} to {dice['high']:.3f})",
+        "IoU": "–" if row["hd95"] is None else _plain(row["iou"]),
+        "HD95": _plain(row["hd95"], digits=0),
+        "between seeds": "–" if row["deviation"] is None else f"± {row['deviation']:.3f}",
+        "difference": "–" if compared is None else f"{compared['difference']['mean']:+.3f}",
+        "p (Holm)": _plain(p_value) if p_value is None or p_value >= 0.001 else "< 0.001",
+        "above the ground": _above(row),
+    }
+
+
+def _plain(value: float | None, *, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def _above(row: Mapping[str, Any]) -> str:
