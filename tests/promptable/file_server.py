@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
+_PIECE = 65_536
+
+
 class FileServer(ThreadingHTTPServer):
     """Serves `content` at any path; every switch is off at first."""
 
@@ -31,7 +34,7 @@ class FileServer(ThreadingHTTPServer):
         self.encoding: str | None = None
         self.redirect: str | None = None
         self.asked: list[dict[str, str]] = []  # headers of each request, names in small letters
-        self.sent = 0  # bytes of bodies
+        self.sent = 0  # bytes of bodies, the piece that is being sent included
 
     @property
     def url(self) -> str:
@@ -87,8 +90,10 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server
         stop = min((at for at in (server.break_after, server.pause_after) if at is not None), default=len(body))
         with contextlib.suppress(OSError):
-            server.sent += len(body[:stop])  # before the client can have it all and look
-            self.wfile.write(body[:stop])
+            for start in range(0, stop, _PIECE):
+                piece = body[start : min(start + _PIECE, stop)]
+                server.sent += len(piece)  # before the client can have it all and look
+                self.wfile.write(piece)
             if server.pause_after is not None:
                 server.go_on.wait(20)
                 self.wfile.write(body[stop:])
