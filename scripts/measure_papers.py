@@ -4,8 +4,8 @@
 
 For each experiment below: copy gold and unlabelled images of DATA/<folder> into OUT/<task>/studies, and run its file of
 configs/experiments on the images of DATA/<folder>/validation that show something; where there are no validation images,
-on gold that is held out of the studies. Numbers of labels are cut to what two cores do in a few hours; --whole runs the
-files as they are. What is done already is not done again.
+on gold that is held out of the studies. Arms and numbers of labels are cut to what two cores do in about two hours; --whole
+runs the files as they are. What is done already is not done again.
 """
 
 from __future__ import annotations
@@ -51,13 +51,21 @@ def _title(arm: str | Mapping[str, Any]) -> str:
     return arm if isinstance(arm, str) else str(arm.get("title", arm["arm"]))
 
 
-_KINDS = frozenset({"s1_automatic", "s1_whole_image"})
+_NO_PROMPTS = frozenset({"s1_automatic", "s1_whole_image"})
 MEASUREMENTS = (
-    Measurement("s1_breast_ultrasound", "breast_ultrasound", {"weak": [100]}),
-    Measurement("s1_skin_lesion", "skin_lesion", {"weak": [97]}, frozenset({"s1_automatic"})),
-    Measurement("s1_chest_xray", "chest_xray", {"gold": [15], "weak": [100]}, _KINDS | {"prompted", "autoweak"}),
-    Measurement("s2_hippocampus_mr", "hippocampus_mr", {}, frozenset({"s2_box moved", "s2_point", "s2_box_point"})),
-    Measurement("s3_two_lungs", "two_lungs", {"gold": [12]}, frozenset({"s3_trained_refined and gold"})),
+    Measurement(
+        "s1_breast_ultrasound", "breast_ultrasound", {"weak": [100]}, _NO_PROMPTS | {"prompted", "s1_box filtered"}
+    ),
+    Measurement("s1_skin_lesion", "skin_lesion", {"weak": [97]}, _NO_PROMPTS | {"prompted"}),
+    Measurement("s1_chest_xray", "chest_xray", {"gold": [15], "weak": [100]}, _NO_PROMPTS | {"prompted", "autoweak"}),
+    Measurement(
+        "s2_hippocampus_mr",
+        "hippocampus_mr",
+        without=frozenset({"s2_box moved", "s2_point", "s2_box_point", "s2_box_points"}),
+    ),
+    Measurement(
+        "s3_two_lungs", "two_lungs", {"gold": [12]}, frozenset({"s3_mean_teacher", "s3_trained_refined and gold"})
+    ),
     Measurement("s4_breast_ultrasound", "breast_ultrasound", {"seeds": [0]}),
 )
 

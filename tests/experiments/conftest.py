@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from PIL import Image
 from autoweak.loop.context import Context
 from autoweak.tasks import Coarse, Task
 from tests.loop.conftest import EllipseModel, draw_disc
+from tests.short_trainings import shorten
 
 
 class ObedientModel(EllipseModel):
@@ -66,15 +66,7 @@ def toy_task(**changes: Any) -> Task:
 
 @pytest.fixture(autouse=True)
 def short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten steps an epoch, enough to find a disc: what is learned from matters here, not how well."""
-    from autoweak.experiments.arms import mean_teacher
-    from autoweak.training import cross_validation, fold, recipe
-
-    short = replace(recipe.RECIPE, steps_per_epoch=10)
-    for function in (cross_validation.cross_validate, fold.train_fold):
-        monkeypatch.setitem(function.__kwdefaults__, "recipe", short)
-    for module in (recipe, mean_teacher):
-        monkeypatch.setattr(module, "RECIPE", short)
+    shorten(monkeypatch)
 
 
 @pytest.fixture

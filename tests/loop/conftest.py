@@ -13,6 +13,7 @@ from PIL import Image
 
 from autoweak.loop.context import Context
 from autoweak.tasks import Coarse, Task
+from tests.short_trainings import shorten
 
 SIZE = 48
 
@@ -54,6 +55,11 @@ def _ellipse(rows: np.ndarray, columns: np.ndarray, box: np.ndarray) -> np.ndarr
     across = (columns - (x0 + x1) / 2) / max((x1 - x0 + 1) / 2, 0.5)
     down = (rows - (y0 + y1) / 2) / max((y1 - y0 + 1) / 2, 0.5)
     return 4.0 * (1 - across**2 - down**2)
+
+
+@pytest.fixture(autouse=True)
+def short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten(monkeypatch)
 
 
 @pytest.fixture

@@ -16,6 +16,12 @@ from autoweak.prompts import get_policy
 from autoweak.tasks import Task
 
 
+@pytest.fixture(autouse=True)
+def few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The six gold images of the studies."""
+    monkeypatch.setattr("autoweak.weak_labels.choose.FEWEST_GOLD", 6)
+
+
 @pytest.mark.usefixtures("ellipses")
 def test_a_run_writes_down_what_it_chose_and_labels_with_it(studies: Path, task: Task) -> None:
     context = Context.open(studies, task)
@@ -24,7 +30,8 @@ def test_a_run_writes_down_what_it_chose_and_labels_with_it(studies: Path, task:
     result = run(context)
 
     kept = [json.loads(path.read_text()) for path in (context.workspace.root / CHOICES).iterdir()]
-    assert len(kept) == 1 + sum(version == result.labeller.version for version in result.improved.retrained)
+    # One for each model that has labelled: the coarse one, and each better one after it.
+    assert len(kept) == [result.coarse, *result.improved.retrained].index(result.labeller.version) + 1
     reason = summarise(result)["policy_reason"]
     assert any(one["policy"] == result.labeller.policy.to_dict() and one["reason"] == reason for one in kept)
     assert all(sidecar.inputs.policy == result.labeller.policy for sidecar in result.labelled.sidecars)

@@ -103,7 +103,7 @@ def latencies(server: Server, until: threading.Event, *, least: int = 10) -> lis
 def short_task(name: str, path: Path, **changes: object) -> Path:
     """A task of the project with a training of seconds."""
     content = load_task(name).model_dump(mode="json", exclude_none=True)
-    content["coarse"].update(size=32, epochs=2, folds=2, batch_size=4)
+    content["coarse"].update(size=32, epochs=1, folds=2, batch_size=4)
     content["policy_options"] = {"thresholds": [0.3], "peak": 0.0, "minimum_area": 0.0}
     path.write_text(yaml.safe_dump({**content, **changes}))
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby, islice
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ SHARES = (0.0, 0.5, 1.0)
 """Shares of the coarse map that are tried with each kind of prompt: none, half, and the coarse map alone."""
 
 FEWEST_GOLD = 8
-"""With fewer gold images than this the task's own way is kept: their differences are chance."""
+"""With fewer gold images than this nothing is tried, and the task's own way kept: differences would be chance."""
 
 # Of a volume, so that trying takes minutes: neighbouring slices say much the same.
 _MOST_SLICES = 12
@@ -100,7 +100,8 @@ def choose(
     """Try all ways on gold images, and take the one with the best mean Dice.
 
     Every image is encoded once, whatever is tried. The base is kept unless another way is better by more than the
-    standard error of their difference, image by image: a few images cannot tell more.
+    standard error of their difference, image by image: a few images cannot tell more. With fewer than `FEWEST_GOLD`
+    nothing is tried.
 
     Args:
         base: the task's own way; its share of the coarse map counts as tried as well.
@@ -109,14 +110,15 @@ def choose(
         labels: the K label values, in the order of the maps' classes.
         seed: of the prompts' random choices.
     """
+    waiting = iter(seen)
+    first = list(islice(waiting, FEWEST_GOLD))
+    if len(first) < FEWEST_GOLD:
+        return Choice(base, f"{len(first)} gold images are too few to choose by")
     found: dict[PromptPolicy, list[float]] = {}
-    for one in seen:
+    for one in chain(first, waiting):
         for policy, score in _tried(base, _thinned(one), model=model, cache=cache, labels=labels, seed=seed):
             found.setdefault(policy, []).append(score)
     trials = sorted((Trial(policy, tuple(dices)) for policy, dices in found.items()), key=lambda trial: -trial.mean)
-    count = len(trials[0].dice) if trials else 0
-    if count < FEWEST_GOLD:
-        return Choice(base, f"{count} gold images are too few to choose by", tuple(trials))
     return _decided(base, tuple(trials))
 
 
