@@ -4,8 +4,8 @@
 
 For each experiment below: copy gold and unlabelled images of DATA/<folder> into OUT/<task>/studies, and run its file of
 configs/experiments on the images of DATA/<folder>/validation that show something; where there are no validation images,
-on gold that is held out of the studies. Arms and numbers of labels are cut to what two cores do in about two hours; --whole
-runs the files as they are. What is done already is not done again.
+on gold that is held out of the studies. Arms and numbers of labels are cut to what two cores do in about two hours;
+--whole runs the files as they are. What is done already is not done again.
 """
 
 from __future__ import annotations

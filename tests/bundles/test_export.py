@@ -36,7 +36,7 @@ def _run(bundle: Path, images: Path, out: Path) -> dict[str, np.ndarray]:
     return {path.name: mask_in(path) for path in out.iterdir()}
 
 
-@pytest.mark.parametrize("kind", [*KINDS, NESTED])
+@pytest.mark.parametrize("kind", [*KINDS, pytest.param(NESTED, marks=pytest.mark.slow)])
 def test_the_exported_model_predicts_as_the_app_does(kind: str, trained: Train, tmp_path: Path) -> None:
     made = trained(kind)
     bundle = _export(made, tmp_path / "model", "final")

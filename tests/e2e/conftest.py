@@ -15,7 +15,7 @@ from autoweak.tasks import load_task
 def short_task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """breast_ultrasound with a training of seconds."""
     content = load_task("breast_ultrasound").model_dump(mode="json", exclude_none=True)
-    content["coarse"].update(size=32, epochs=2, folds=2, batch_size=4)
+    content["coarse"].update(size=32, epochs=1, folds=2, batch_size=4)
     content["policy_options"] = {"thresholds": [0.3], "peak": 0.0, "minimum_area": 0.0}
     path = tmp_path_factory.mktemp("task") / "short.yaml"
     path.write_text(yaml.safe_dump(content))

@@ -20,6 +20,7 @@ from tests.e2e.running import autoweak, command
 pytestmark = pytest.mark.e2e
 
 
+@pytest.mark.slow
 def test_run_then_every_other_command(phantoms: Path, short_task: Path) -> None:
     studies = phantoms / "studies"
     (studies / "broken.png").write_bytes(b"not an image")

@@ -23,6 +23,7 @@ def client(tmp_path: Path) -> MONAILabelClient:
     return MONAILabelClient("http://unset", str(tmp_path / "client"), "a-person")
 
 
+@pytest.mark.slow
 def test_loop_on_volumes(start: Start, client: MONAILabelClient, tmp_path: Path) -> None:
     studies = tmp_path / "studies"
     truth = {}
