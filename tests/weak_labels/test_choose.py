@@ -84,6 +84,13 @@ def test_every_trial_sees_every_image_and_trials_come_best_first(model: Any, cac
     assert len({trial.policy.name for trial in choice.trials}) == len(choice.trials)
 
 
+def test_the_coarse_map_alone_needs_no_jittered_boxes(model: Any, cache: Any) -> None:
+    choice = _choose([_scene(n, truth="ellipse") for n in range(8)], model, cache, replace(BASE, jitter=0.1))
+
+    assert {trial.policy.jitter for trial in choice.trials if trial.policy.coarse_share == 1} == {0.0}
+    assert 0.1 in {trial.policy.jitter for trial in choice.trials if trial.policy.coarse_share < 1}
+
+
 def test_a_volume_is_thinned(model: Any, cache: Any) -> None:
     _choose([_scene(n, truth="ellipse", slices=40) for n in range(8)], model, cache)
 

@@ -156,7 +156,9 @@ def _tried(
 def _with_share(way: PromptPolicy, share: float) -> PromptPolicy:
     if share == way.coarse_share:
         return way
-    return dataclasses.replace(way, name=f"{way.name}_coarse_{round(100 * share)}", coarse_share=share)
+    # The coarse map alone needs no second opinion on boxes, which is most of the time that a volume takes.
+    jitter = way.jitter if share < 1 else 0.0
+    return dataclasses.replace(way, name=f"{way.name}_coarse_{round(100 * share)}", coarse_share=share, jitter=jitter)
 
 
 _Decoded = dict[int, tuple[tuple[Prompt, ...], Decoding]]
