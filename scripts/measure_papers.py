@@ -31,41 +31,35 @@ _BY_TASK = {source.task: source for source in SOURCES}
 
 @dataclass(frozen=True)
 class Measurement:
-    """One experiment of configs/experiments on one data folder, with what is changed in its file, and arms left out."""
+    """One experiment of configs/experiments on one data folder: which of its arms, and what else is changed in it."""
 
     name: str
     task: str
+    arms: tuple[str, ...] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)
-    without: frozenset[str] = frozenset()
 
     def content(self, *, whole: bool) -> dict[str, Any]:
         """Of the experiment file that is run."""
         shipped: dict[str, Any] = yaml.safe_load((EXPERIMENTS / f"{self.name}.yaml").read_text())
         if whole:
             return shipped
-        return {**shipped, **self.changes, "arms": [arm for arm in shipped["arms"] if _title(arm) not in self.without]}
+        arms = [arm for arm in shipped["arms"] if not self.arms or _title(arm) in self.arms]
+        return {**shipped, **self.changes, "arms": arms}
 
 
 def _title(arm: str | Mapping[str, Any]) -> str:
     return arm if isinstance(arm, str) else str(arm.get("title", arm["arm"]))
 
 
-_NO_PROMPTS = frozenset({"s1_automatic", "s1_whole_image"})
+_S1 = ("s1_box", "s1_points")
+_S3 = ("s3_refined", "s3_refined by boxes alone", "s3_random_walker", "s3_trained_raw", "s3_trained_refined")
 MEASUREMENTS = (
-    Measurement(
-        "s1_breast_ultrasound", "breast_ultrasound", {"weak": [100]}, _NO_PROMPTS | {"prompted", "s1_box filtered"}
-    ),
-    Measurement("s1_skin_lesion", "skin_lesion", {"weak": [97]}, _NO_PROMPTS | {"prompted"}),
-    Measurement("s1_chest_xray", "chest_xray", {"gold": [15], "weak": [100]}, _NO_PROMPTS | {"prompted", "autoweak"}),
-    Measurement(
-        "s2_hippocampus_mr",
-        "hippocampus_mr",
-        without=frozenset({"s2_box moved", "s2_point", "s2_box_point", "s2_box_points"}),
-    ),
-    Measurement(
-        "s3_two_lungs", "two_lungs", {"gold": [12]}, frozenset({"s3_mean_teacher", "s3_trained_refined and gold"})
-    ),
-    Measurement("s4_breast_ultrasound", "breast_ultrasound", {"seeds": [0]}),
+    Measurement("s1_breast_ultrasound", "breast_ultrasound", _S1, {"weak": [100]}),
+    Measurement("s1_skin_lesion", "skin_lesion", _S1, {"weak": [97]}),
+    Measurement("s1_chest_xray", "chest_xray", _S1, {"gold": [15], "weak": [100]}),
+    Measurement("s2_hippocampus_mr", "hippocampus_mr", ("s2_box", "s2_points")),
+    Measurement("s3_two_lungs", "two_lungs", _S3, {"gold": [12]}),
+    Measurement("s4_breast_ultrasound", "breast_ultrasound", changes={"seeds": [0]}),
 )
 
 
