@@ -31,7 +31,7 @@ _BY_TASK = {source.task: source for source in SOURCES}
 
 @dataclass(frozen=True)
 class Measurement:
-    """One experiment of configs/experiments on one data folder: which of its arms, and what else is changed in it."""
+    """One experiment of configs/experiments on one data folder: which arms (all: none named), what else is changed."""
 
     name: str
     task: str
@@ -43,8 +43,8 @@ class Measurement:
         shipped: dict[str, Any] = yaml.safe_load((EXPERIMENTS / f"{self.name}.yaml").read_text())
         if whole:
             return shipped
-        arms = [arm for arm in shipped["arms"] if not self.arms or _title(arm) in self.arms]
-        return {**shipped, **self.changes, "arms": arms}
+        known = {_title(arm): arm for arm in shipped["arms"]}
+        return {**shipped, **self.changes, "arms": [known.get(name, name) for name in self.arms or known]}
 
 
 def _title(arm: str | Mapping[str, Any]) -> str:
@@ -56,8 +56,13 @@ _S3 = ("s3_refined", "s3_refined by boxes alone", "s3_random_walker", "s3_traine
 MEASUREMENTS = (
     Measurement("s1_breast_ultrasound", "breast_ultrasound", _S1, {"weak": [100]}),
     Measurement("s1_skin_lesion", "skin_lesion", _S1, {"weak": [97]}),
-    Measurement("s1_chest_xray", "chest_xray", _S1, {"gold": [15], "weak": [100]}),
-    Measurement("s2_hippocampus_mr", "hippocampus_mr", ("s2_box", "s2_points")),
+    Measurement(
+        "s1_chest_xray",
+        "chest_xray",
+        ("gold_only", "s1_box", "coarse_as_weak"),
+        {"gold": [15], "weak": [100], "ground": False},
+    ),
+    Measurement("s2_hippocampus_mr", "hippocampus_mr", ("s2_box",)),
     Measurement("s3_two_lungs", "two_lungs", _S3, {"gold": [12]}),
     Measurement("s4_breast_ultrasound", "breast_ultrasound", changes={"seeds": [0]}),
 )
