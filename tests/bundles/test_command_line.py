@@ -33,6 +33,7 @@ def _run(bundle: Path, *configs: str, cwd: Path, launcher: tuple[str, ...] = (),
     )
 
 
+@pytest.mark.slow
 def test_exported_model_in_a_fresh_process_gives_the_app_s_masks(
     trained: Callable[[str], Trained], tmp_path: Path
 ) -> None:
@@ -49,6 +50,7 @@ def test_exported_model_in_a_fresh_process_gives_the_app_s_masks(
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_mistake_is_one_sentence_and_a_non_zero_exit_code(copy_of: Copy, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     ended = _run(copy_of("coarse_segmentation"), "inference", cwd=tmp_path, dataset_dir=tmp_path / "empty")

@@ -127,6 +127,7 @@ def test_all_members_are_in_one_state_dict(trained: Train, tmp_path: Path) -> No
     assert (definition["count"], definition["mirror"]) == (2, ["horizontal"])
 
 
+@pytest.mark.slow
 def test_the_network_that_the_task_names_is_the_one_in_the_bundle(trained: Train, tmp_path: Path) -> None:
     bundle = _export(trained(NESTED), tmp_path / "bundle", "coarse")
     content = json.loads((bundle / "configs" / "inference.json").read_text())

@@ -172,6 +172,7 @@ def test_a_weak_label_of_an_image_that_was_replaced_is_made_again(
     assert obedient[1].asked == asked + 1
 
 
+@pytest.mark.slow
 def test_all_arms_train_the_network_that_the_task_names(data: Path, task: Task) -> None:
     coarse = task.coarse.model_copy(update={"network": CoarseNetwork.UNETPLUSPLUS, "start": False})
     nested = task.model_copy(update={"coarse": coarse})
