@@ -4,7 +4,7 @@
 
 For each experiment below: copy gold and unlabelled images of DATA/<folder> into OUT/<task>/studies, and run its file of
 configs/experiments on the images of DATA/<folder>/validation that show something; where there are no validation images,
-on gold that is held out of the studies. Arms and numbers of labels are cut to what two cores do in about two hours;
+on gold that is held out of the studies. Arms and numbers of labels are cut to what two cores do in an afternoon;
 --whole runs the files as they are. What is done already is not done again.
 """
 
@@ -153,7 +153,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("AUTOWEAK_DATA", "../shared/data")))
     parser.add_argument("--out", type=Path, required=True, help="folder for studies and reports")
     parser.add_argument("--only", nargs="+", choices=[one.name for one in MEASUREMENTS], help="these experiments alone")
-    parser.add_argument("--whole", action="store_true", help="all numbers of labels of the files, which takes a day")
+    parser.add_argument(
+        "--whole", action="store_true", help="the files as they are, with all their arms and numbers of labels"
+    )
     options = parser.parse_args()
     chosen = [one for one in MEASUREMENTS if options.only is None or one.name in options.only]
     # One after the other on each task's studies: an experiment holds their lock.

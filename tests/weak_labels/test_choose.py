@@ -68,8 +68,8 @@ def test_few_gold_images_choose_nothing(model: Any, cache: Any) -> None:
 
     choice = _choose(seen, model, cache)
 
-    assert choice.policy == BASE
-    assert "too few" in choice.reason
+    assert choice == Choice(BASE, f"{FEWEST_GOLD - 1} gold images are too few to choose by")
+    assert not cache.encoded
     assert _choose([], model, cache) == Choice(BASE, "0 gold images are too few to choose by")
 
 
