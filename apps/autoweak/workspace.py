@@ -98,7 +98,7 @@ class Workspace:
 
     def coarse_map(self, version: ModelVersion, image_id: str) -> Path:
         """Where the probability map that `version` gave for an image is kept."""
-        return self.root / "coarse_maps" / version.folder.name / f"{image_id}.npz"
+        return self.root / "coarse_maps" / version.name / f"{image_id}.npz"
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
