@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import highdicom
 import numpy as np
@@ -20,6 +22,7 @@ import requests
 from PIL import Image
 from pydicom.uid import UltrasoundMultiFrameImageStorage
 
+from autoweak.hashing import file_sha256
 from autoweak.phantoms.demo import make_phantom
 from autoweak.server.dicomweb import DicomWebDatastore
 from autoweak.server.errors import UpstreamError
@@ -28,6 +31,8 @@ from autoweak.server.pacs import Pacs
 from autoweak.server.seg import MadeBy, write_seg
 from autoweak.server.settings import parse_settings
 from autoweak.studies import read_image
+from autoweak.studies.folder import WEAK_FOLDER
+from autoweak.studies.labels import write_mask
 from autoweak.tasks import load_task
 from tests.server.clients import Server, Slicer
 from tests.server.conftest import Start, free_port, short_task, upload
@@ -250,11 +255,11 @@ def test_persons_segmentation_becomes_gold_while_the_server_runs(server: Server,
     assert np.array_equal(shown[:, :, 0].T, mask)
 
 
-def _other_machine(orthanc: str, folder: Path) -> DicomWebDatastore:
+def _other_machine(orthanc: str, folder: Path, **settings: object) -> DicomWebDatastore:
     """The datastore of a server on another machine, with a cache of its own."""
     task = short_task("breast_ultrasound", folder.parent / "task.yaml")
     folder.mkdir()
-    live = Live(folder, parse_settings({"task": str(task)}))
+    live = Live(folder, parse_settings({"task": str(task), **settings}))
     pacs = Pacs(f"{orthanc}/dicom-web", memory=live.workspace.root / "series.json", modality="US")
     return DicomWebDatastore(live, pacs, uploads=folder)
 
@@ -278,6 +283,35 @@ def test_another_machine_takes_over_what_is_there_and_keeps_its_own(
         assert np.array_equal(np.asarray(picture), _drawn(SIZE))
     with Image.open(other.study(own).gold) as picture:
         assert np.asarray(picture).all()
+
+
+def test_each_weak_label_is_sent_once_and_one_that_failed_again(
+    orthanc: str, drawn_images: dict[str, Placed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = _other_machine(orthanc, tmp_path / "other", send_weak_labels="true")
+    series = drawn_images["smaller still"].series
+    study = store.study(drawn_images["smaller still"].image_id)
+    image, _ = store._live.image(study)
+
+    def tell(mask: np.ndarray) -> None:
+        path = store._live.root / WEAK_FOLDER / f"{study.image_id}.png"
+        write_mask(path, mask[np.newaxis], image=image)
+        record = SimpleNamespace(name=path.name, sha256=file_sha256(path))
+        made_by = SimpleNamespace(promptable=SimpleNamespace(name="small"))
+        store._live.on_weak_label(study, SimpleNamespace(mask=record, inputs=made_by))
+
+    before = len(segmentations_of(orthanc, series))
+    with monkeypatch.context() as patch:
+        patch.setattr(store._pacs, "send", Mock(side_effect=UpstreamError("The DICOMweb server is gone.")))
+        with pytest.raises(UpstreamError, match="gone"):
+            tell(_drawn((48, 64)))
+    for _ in range(3):  # as each time when someone looks at it
+        tell(_drawn((48, 64)))
+    assert len(segmentations_of(orthanc, series)) == before + 1
+    tell(np.zeros((48, 64), dtype=np.uint8))  # labelled anew
+    sent = segmentations_of(orthanc, series)[before:]
+    assert {one.SegmentSequence[0].SegmentAlgorithmType for one in sent} == {"AUTOMATIC"}
+    assert [int(one.pixel_array.sum()) for one in sent] == [_drawn((48, 64)).sum(), 0]
 
 
 def test_scoring_counts_pictures_that_were_never_fetched(server: Server) -> None:

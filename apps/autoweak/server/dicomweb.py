@@ -8,6 +8,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
+from autoweak.atomic import write_text
 from autoweak.errors import AutoweakError
 from autoweak.progress import Progress, each
 from autoweak.server.datastore import FolderDatastore
@@ -25,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _MASK_SUFFIXES = (".nii.gz", ".png")
 _SYNCED = "synced"
+_SENT = "sent"
 
 
 class DicomWebDatastore(FolderDatastore):
@@ -116,12 +120,18 @@ class DicomWebDatastore(FolderDatastore):
                 self._pacs.fetch(image.series, study.path)
 
     def _send_weak(self, study: Study, sidecar: Sidecar) -> None:
+        """Send a weak label unless this very mask was sent before; one that could not be sent is, the next time."""
         if sidecar.mask is None:
             return
-        image, _ = self._live.image(study)
-        path = self._live.root / WEAK_FOLDER / sidecar.mask.name
-        mask = read_label(path, image=image, task=self._live.task).mask
-        self._send(mask, image, MadeBy.AUTOMATIC, f"autoweak medsam_from_coarse ({sidecar.inputs.promptable.name})")
+        sent = self._cache(_SENT) / study.image_id
+        with FileLock(self._live.workspace.root / "sent.lock"):
+            if sent.is_file() and sent.read_text(encoding="utf-8") == sidecar.mask.sha256:
+                return
+            image, _ = self._live.image(study)
+            path = self._live.root / WEAK_FOLDER / sidecar.mask.name
+            mask = read_label(path, image=image, task=self._live.task).mask
+            self._send(mask, image, MadeBy.AUTOMATIC, f"autoweak medsam_from_coarse ({sidecar.inputs.promptable.name})")
+            write_text(sent, sidecar.mask.sha256)
 
     def _send(self, mask: Any, image: StudyImage, made_by: MadeBy, algorithm: str) -> None:
         with tempfile.TemporaryDirectory(dir=self._cache("shown")) as folder:

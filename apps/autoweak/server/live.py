@@ -49,7 +49,7 @@ class Live:
         self.chooses = chooses(self.task, settings.policy)
         self.workspace.check_task(self.task.name)
         self.memory = ImageMemory()
-        # Told of each weak label that was made, where labels are sent to a server.
+        # Told of each weak label, also of those told before, where labels are sent to a server.
         self.on_weak_label: Callable[[Study, Sidecar], None] | None = None
         self._lock = threading.RLock()
         self._promptable: tuple[Promptable, EmbeddingCache] | None = None
@@ -140,8 +140,13 @@ class Live:
                 )
             return dataclasses.replace(self._labeller[1], context=self.context(studies))
 
-    def weak_label(self, study: Study, studies: StudiesFolder) -> Sidecar | None:
+    def weak_label(self, study: Study, studies: StudiesFolder, *, tell: bool = True) -> Sidecar | None:
         """The weak label of a study, made now unless a fresh one is there.
+
+        Args:
+            study: the image.
+            studies: all of them.
+            tell: tell `on_weak_label`; not where a better label may follow at once.
 
         Returns:
             None where a person's work is in the place of the weak label.
@@ -159,8 +164,8 @@ class Live:
             raise BadRequestError(labeller.context.problems[0].reason)
         if made is None:
             return None
-        sidecar, kept = made
-        if not kept and self.on_weak_label is not None:
+        sidecar, _ = made
+        if tell and self.on_weak_label is not None:
             self.on_weak_label(study, sidecar)
         return sidecar
 

@@ -150,11 +150,11 @@ class Retrain(LoopTrainer):
             labeller, calibration = calibrated(Labeller.load(context, coarse), gold)
             write_json(workspace.root / QUALITY_FILE, labeller.quality.to_dict())
             if is_true(request.get("use_weak_labels", True)):
-                self._label(context)
+                self._label(context, tell=False)
                 improved = improve(context, gold, labeller, calibration)
                 decision = improved.decision
-                if improved.labeller.version != labeller.version:
-                    write_json(workspace.root / QUALITY_FILE, improved.labeller.quality.to_dict())
+                write_json(workspace.root / QUALITY_FILE, improved.labeller.quality.to_dict())
+                if improved.labeller.version != labeller.version or self._live.on_weak_label is not None:
                     self._label(context)
                 known = {"model": decision.final.name, "reason": decision.reason}
             else:
@@ -163,12 +163,12 @@ class Retrain(LoopTrainer):
                 known = {"model": coarse.name, "reason": "gold labels only, as asked"}
         return {**known, "gold": len(gold), "problems": len(context.problems)}
 
-    def _label(self, context: LiveContext) -> None:
+    def _label(self, context: LiveContext, *, tell: bool = True) -> None:
         """Give every image without a person's label its weak label, for the people who review meanwhile."""
         context.progress.stage("Weak labels")
         for study in each(context.studies.unlabelled, context.progress):
             try:
-                self._live.weak_label(study, context.studies)
+                self._live.weak_label(study, context.studies, tell=tell)
             except AutoweakError as error:
                 context.report_problem(study.image_id, error)
 
