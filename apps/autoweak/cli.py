@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, text in (
         ("run", "train coarse, make weak labels, retrain, report: everything"),
         ("train", "train a model: coarse (gold labels), retrained (gold + weak labels), or learned prompts (boxes)"),
-        ("label", "make weak labels with the newest coarse model"),
+        ("label", "make weak labels with the best model there is"),
     ):
         command = _add(commands, name, text)
         _add_studies(command)

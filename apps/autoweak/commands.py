@@ -78,15 +78,15 @@ def _learn_prompts(arguments: argparse.Namespace, progress: BarProgress) -> Outc
 
 
 def label_command(arguments: argparse.Namespace, progress: BarProgress) -> Outcome:
-    """Make weak labels with the best model that came of the newest coarse one."""
+    """Make weak labels with the best model that came of the current coarse one."""
     from autoweak.loop.gold import read_gold
     from autoweak.loop.label import Labeller, calibrated, label
-    from autoweak.loop.retrain import labelling_version, newest_coarse
+    from autoweak.loop.retrain import current_coarse, labelling_version
     from autoweak.loop.run import count_verdicts
 
     context = _context(arguments, progress)
     with context.workspace.lock():
-        labeller = Labeller.load(context, labelling_version(context.workspace, newest_coarse(context)))
+        labeller = Labeller.load(context, labelling_version(context.workspace, current_coarse(context)))
         gold = [item for item in read_gold(context) if item.study.image_id in labeller.coarse.cv_dice]
         labeller, _ = calibrated(labeller, gold)
         labelled = label(labeller)

@@ -204,14 +204,30 @@ class Workspace:
                 return version
         return None
 
+    def use(self, version: ModelVersion) -> ModelVersion:
+        """Make `version` the current one of its kind: it was just trained, or found to fit gold and settings again."""
+        write_json(self._current_path(version.kind), {"version": version.version})
+        return version
+
+    def current(self, kind: ModelKind) -> ModelVersion | None:
+        """The version of a kind that fitted gold and settings last; the newest where that is not known."""
+        versions = self.versions(kind)
+        known = _read_json(self._current_path(kind))
+        number = known.get("version") if isinstance(known, dict) else None
+        for version in versions:
+            if version.version == number:
+                return version
+        return versions[-1] if versions else None
+
     def record(self, version: ModelVersion) -> dict[str, Any]:
         """What is known of a version beside its weights: fingerprint, scores, inputs."""
         content = _read_json(self._record_path(version))
         return content if isinstance(content, dict) else {}
 
     def write_record(self, version: ModelVersion, record: dict[str, Any]) -> None:
-        """Keep what is known of a version; written last, so a version with a record is complete."""
+        """Keep what is known of a version, which is complete by that, and the current one."""
         write_json(self._record_path(version), record)
+        self.use(version)
 
     def publish(self, version: ModelVersion, *, reason: str) -> None:
         """Make `version` the final model."""
@@ -234,15 +250,15 @@ class Workspace:
         return None
 
     def choose(self, choice: ModelChoice) -> ModelVersion:
-        """The newest model of the kind asked for, or the published one.
+        """The current model of the kind asked for, or the published one.
 
         Raises:
             WorkspaceError: when there is none.
         """
         if choice is not ModelChoice.FINAL:
-            versions = self.versions(ModelKind(choice.value))
-            if versions:
-                return versions[-1]
+            current = self.current(ModelKind(choice.value))
+            if current is not None:
+                return current
         else:
             final = self.published_version()
             if final is not None:
@@ -257,6 +273,9 @@ class Workspace:
     def _make(self) -> None:
         # 0700: it holds derived patient data, and shared hospital machines have other users.
         self.root.mkdir(mode=0o700, exist_ok=True)
+
+    def _current_path(self, kind: ModelKind) -> Path:
+        return self.root / "models" / f"{kind.value}.json"
 
     def _record_path(self, version: ModelVersion) -> Path:
         return version.folder / "record.json"

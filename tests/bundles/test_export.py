@@ -16,7 +16,7 @@ from autoweak import cli
 from autoweak.errors import WorkspaceError
 from autoweak.loop.label import Labeller, label
 from autoweak.loop.predict import predict
-from autoweak.loop.retrain import newest_coarse
+from autoweak.loop.retrain import current_coarse
 from autoweak.workspace import ModelChoice
 from tests.bundles.conftest import ALL, GOLD, KINDS, NESTED, Trained, mask_in, workflow
 from tests.bundles.test_bundles import RULES
@@ -56,7 +56,7 @@ def test_the_exported_way_to_weak_labels_makes_the_same_ones(kind: str, trained:
     bundle = _export(made, tmp_path / "weak", "weak")
     found = _run(bundle, made.studies, tmp_path / "masks")
     context = made.context()
-    label(Labeller.load(context, newest_coarse(context)))
+    label(Labeller.load(context, current_coarse(context)))
     own = {
         path.name: mask_in(path) for path in (made.studies / "labels" / "original").iterdir() if path.suffix != ".json"
     }
@@ -85,7 +85,7 @@ def test_metadata_say_what_happened(trained: Train, tmp_path: Path) -> None:
     made = trained("volume")
     bundle = _export(made, tmp_path / "bundle", "coarse")
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    record = made.context().workspace.record(newest_coarse(made.context()))
+    record = made.context().workspace.record(current_coarse(made.context()))
     known = metadata["autoweak"]
     assert metadata["network_data_format"]["outputs"]["pred"]["channel_def"] == {
         "0": "background",
@@ -195,7 +195,7 @@ def test_a_sam_model_in_the_bundle_makes_the_same_weak_labels(
     found = _run(_export(made, tmp_path / "weak", "weak"), made.studies, tmp_path / "masks")
 
     context = made.context()
-    labeller = Labeller.load(context, newest_coarse(context))
+    labeller = Labeller.load(context, current_coarse(context))
     for study in context.studies.studies:
         _, view = context.read(study)
         mask = labeller.generate(view).weak.mask[0]

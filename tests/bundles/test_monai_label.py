@@ -24,7 +24,7 @@ from requests_toolbelt import MultipartDecoder
 
 from autoweak.loop.label import Labeller, label
 from autoweak.loop.predict import predict
-from autoweak.loop.retrain import newest_coarse
+from autoweak.loop.retrain import current_coarse
 from autoweak.workspace import ModelChoice
 from tests.bundles.conftest import Trained, mask_in
 from tests.bundles.test_export import _export
@@ -105,7 +105,7 @@ def _own_masks(made: Trained, folder: Path) -> dict[str, Path]:
     """By model of the server, the folder with the masks of our program."""
     context = made.context()
     predict(made.studies, folder / "own", workspace=context.workspace, task=made.task, choice=ModelChoice.FINAL)
-    label(Labeller.load(context, newest_coarse(context)))
+    label(Labeller.load(context, current_coarse(context)))
     return {"toy_final": folder / "own", "toy_weak": made.studies / "labels" / "original"}
 
 

@@ -56,6 +56,27 @@ def test_refuses_to_write_among_labels(trained: Workspace, task: Task, studies: 
             predict(studies, studies / "labels" / folder, workspace=trained, task=task, choice=ModelChoice.COARSE)
 
 
+def test_only_predictions_are_replaced(trained: Workspace, task: Task, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.bmp"):
+        Image.fromarray(rng.integers(0, 255, (20, 30), dtype=np.uint8)).save(images / name)
+    before = (images / "a.png").read_bytes()
+
+    def into(out: Path) -> tuple[list[str], list[str]]:
+        result = predict(images, out, workspace=trained, task=task, choice=ModelChoice.FINAL)
+        return [path.name for path in result.written], [problem.reason for problem in result.problems]
+
+    written, (problem,) = into(images)
+    assert written == ["b.png"]
+    assert "a.png is there already" in problem
+    assert (images / "a.png").read_bytes() == before
+    (images / "b.png").unlink()  # else it is an image of its own
+    for _ in range(2):
+        assert into(tmp_path / "out") == (["a.png", "b.png"], [])
+
+
 def test_missing_model_is_one_sentence(trained: Workspace, task: Task, tmp_path: Path, studies: Path) -> None:
     with pytest.raises(WorkspaceError, match="no retrained model"):
         predict(studies, tmp_path / "out", workspace=trained, task=task, choice=ModelChoice.RETRAINED)

@@ -113,10 +113,10 @@ def weak_source(context: Context) -> Source:
     """
     from autoweak.loop.choosing import policy_in_use
     from autoweak.loop.coarse import load_model
-    from autoweak.loop.retrain import labelling_version, newest_coarse
+    from autoweak.loop.retrain import current_coarse, labelling_version
     from autoweak.networks.medsam_from_coarse import MedsamFromCoarse
 
-    version = labelling_version(context.workspace, newest_coarse(context))
+    version = labelling_version(context.workspace, current_coarse(context))
     model = load_model(version)
     promptable, _ = context.load_promptable()
     options: dict[str, Any] = {
@@ -144,7 +144,7 @@ def weak_source(context: Context) -> Source:
 
 
 def learned_source(workspace: Workspace, **promptable: Any) -> Source:
-    """The newest learned prompts of a workspace and their promptable model, in one network.
+    """The current learned prompts of a workspace and their promptable model, in one network.
 
     Args:
         workspace: of the studies.

@@ -21,8 +21,8 @@ from autoweak.bundle.reading import task_of
 from autoweak.errors import ImageError
 from autoweak.loop.context import view_of
 from autoweak.loop.masks import mask_of, prompted_mask
-from autoweak.loop.predict import check_out
-from autoweak.studies import StudyImage, mask_suffix, read_image, read_label, write_mask
+from autoweak.loop.prediction_folder import PredictionFolder
+from autoweak.studies import StudyImage, read_image, read_label
 from autoweak.tasks import Task
 from autoweak.training.resize import to_input
 
@@ -128,7 +128,7 @@ class SaveMaskd(SaveImaged):  # type: ignore[misc]  # a SaveImaged, so that MONA
 
     Args:
         keys: of masks as `ToMaskd` leaves them.
-        output_dir: the folder; not a studies' label folder.
+        output_dir: the folder; not a studies' label folder. A file there that was not predicted is kept.
         image_key: of the image, as `LoadStudyd` leaves it.
         task: says the plane of the slices.
     """
@@ -139,12 +139,12 @@ class SaveMaskd(SaveImaged):  # type: ignore[misc]  # a SaveImaged, so that MONA
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Data:
         """Write, and leave the data as they are."""
-        check_out(self._folder)
+        folder = PredictionFolder(self._folder)
         result = dict(data)
         for key in self.key_iterator(result):
             image = read_again(result[self._image_key], self._task)
             mask = to_slices(torch.as_tensor(result[key]))[:, 0].numpy()
-            write_mask(self._folder / f"{image.image_id}{mask_suffix(image)}", mask, image=image)
+            folder.write(mask, image=image)
         return result
 
 

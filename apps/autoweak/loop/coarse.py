@@ -32,7 +32,7 @@ def train_coarse(context: Context, gold: tuple[Gold, ...]) -> ModelVersion:
     key = fingerprint(training_inputs(context, gold))
     found = context.workspace.find(ModelKind.COARSE, key)
     if found is not None:
-        return found
+        return context.workspace.use(found)
     context.progress.stage("Training the coarse model")
     return fit(context, gold, kind=ModelKind.COARSE, key=key, extra={})
 

@@ -28,7 +28,7 @@ from autoweak.loop.context import Context
 from autoweak.loop.gold import read_gold
 from autoweak.loop.label import Labeller, calibrated
 from autoweak.loop.masks import mask_of
-from autoweak.loop.retrain import best_of, labelling_version, newest_coarse
+from autoweak.loop.retrain import best_of, current_coarse, labelling_version
 from autoweak.progress import each
 from autoweak.studies import Study, list_images, read_label
 from autoweak.tables import format_table
@@ -216,7 +216,7 @@ def evaluate(
     if (images is None) != (labels is None):
         raise StudiesError("--images and --labels go together: give the images and the folder with their truth.")
     gold = read_gold(context)
-    coarse = newest_coarse(context)
+    coarse = current_coarse(context)
     labeller = Labeller.load(context, labelling_version(context.workspace, coarse))
     known = [item for item in gold if item.study.image_id in labeller.coarse.cv_dice]
     labeller, _ = calibrated(labeller, known)

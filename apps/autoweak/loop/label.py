@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-from autoweak.atomic import remove_partials, write_json, write_with
+from autoweak.atomic import remove_partials, write_with
 from autoweak.dice import dice
 from autoweak.errors import AutoweakError, LabelError
 from autoweak.loop.choosing import choose_policy, policy_in_use
 from autoweak.loop.coarse import load_model
 from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold
+from autoweak.loop.kept_quality import keep_quality
 from autoweak.progress import each
 from autoweak.studies import Study, StudyImage, mask_suffix, write_mask
 from autoweak.studies.folder import WEAK_FOLDER
@@ -221,8 +222,10 @@ def label(labeller: Labeller) -> Labelled:
     context.remember_task()
     for root in (context.studies.root, context.synthetic.root):
         if (root / WEAK_FOLDER).is_dir():
-            remove_partials(root / WEAK_FOLDER)
-    write_json(context.workspace.root / "quality.json", labeller.quality.to_dict())
+            # Not what a server is just writing.
+            with _writing(context):
+                remove_partials(root / WEAK_FOLDER)
+    keep_quality(context.workspace, labeller.version, labeller.quality)
     sidecars: dict[bool, list[Sidecar]] = {False: [], True: []}
     kept = 0
     context.progress.stage("Weak labels")
@@ -249,10 +252,14 @@ def label_one(labeller: Labeller, study: Study) -> tuple[Sidecar, bool] | None:
         AutoweakError: the label cannot be made.
     """
     # Of two writers of one label, as a server and a command are, one's mask could stay with the other's sidecar.
-    with FileLock(labeller.context.workspace.root / "labels.lock"):
+    with _writing(labeller.context):
         context = labeller.context
         root = context.synthetic.root if study.synthetic else context.studies.root
         return _label_one(labeller, study, root / WEAK_FOLDER)
+
+
+def _writing(context: Context) -> FileLock:
+    return FileLock(context.workspace.root / "labels.lock")
 
 
 def _label_one(labeller: Labeller, study: Study, folder: Path) -> tuple[Sidecar, bool] | None:

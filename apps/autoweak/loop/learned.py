@@ -88,7 +88,7 @@ def train_learned(learner: Learner) -> ModelVersion:
     }
     key = fingerprint(inputs)
     found = context.workspace.find(ModelKind.LEARNED, key)
-    return found if found is not None else _fit(learner, items, folds, key=key)
+    return context.workspace.use(found) if found is not None else _fit(learner, items, folds, key=key)
 
 
 def _fit(learner: Learner, items: tuple[Boxed, ...], folds: Sequence[Sequence[str]], *, key: str) -> ModelVersion:

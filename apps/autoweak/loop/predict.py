@@ -10,16 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from autoweak.atomic import remove_partials
-from autoweak.errors import AutoweakError, StudiesError
+from autoweak.errors import AutoweakError
 from autoweak.loop.coarse import load_model
 from autoweak.loop.context import Problem, view_of
 from autoweak.loop.masks import mask_of
+from autoweak.loop.prediction_folder import PredictionFolder
 from autoweak.progress import NoProgress, Progress, each
-from autoweak.studies import Study, list_images, mask_suffix, read_study, write_mask
+from autoweak.studies import Study, list_images, read_study
 from autoweak.tasks import Task
 from autoweak.workspace import ModelChoice, ModelKind, ModelVersion, Workspace
-
-_LABEL_FOLDERS = ("final", "original")
 
 
 class Predictor(Protocol):
@@ -62,7 +61,8 @@ def predict(
 
     Args:
         images: a studies folder, a folder of images, or one image.
-        out: the folder for `<image id>.png` or `.nii.gz`; not a studies' label folder.
+        out: the folder for `<image id>.png` or `.nii.gz`; not a studies' label folder. A file there that was not
+            predicted is kept, and its image becomes a problem.
         workspace: where the model is.
         task: the task the model was trained for.
         choice: which of its models.
@@ -74,7 +74,7 @@ def predict(
         WorkspaceError: when there is no such model.
         CheckpointError: when its files are damaged, or its promptable model is not here.
     """
-    check_out(out)
+    folder = PredictionFolder(out)
     version = workspace.choose(choice)
     studies = list_images(images)
     progress = progress or NoProgress()
@@ -82,7 +82,7 @@ def predict(
     out.mkdir(parents=True, exist_ok=True)
     remove_partials(out)
     progress.stage("Predicting")
-    results = [_predict_one(study, out, model=model, task=task) for study in each(studies, progress)]
+    results = [_predict_one(study, folder, model=model, task=task) for study in each(studies, progress)]
     return _summary(version, studies, results)
 
 
@@ -94,25 +94,13 @@ def _load(version: ModelVersion, workspace: Workspace, promptable: dict[str, Any
     return load_predictor(version, workspace, **promptable)
 
 
-def check_out(out: Path) -> None:
-    """Keep predictions away from labels.
-
-    Raises:
-        StudiesError: `out` is a label folder of studies.
-    """
-    resolved = out.resolve()
-    if resolved.name in _LABEL_FOLDERS and resolved.parent.name == "labels":
-        raise StudiesError(
-            f"{out} holds the labels of studies, where predictions never go: choose another --out folder."
-        )
-
-
-def _predict_one(study: Study, out: Path, *, model: Predictor, task: Task) -> tuple[Path, bool] | Problem:
+def _predict_one(
+    study: Study, folder: PredictionFolder, *, model: Predictor, task: Task
+) -> tuple[Path, bool] | Problem:
     try:
         image = read_study(study, plane=task.plane)
         mask = mask_of(model.predict(view_of(image, task)), task)
-        path = out / f"{study.image_id}{mask_suffix(image)}"
-        write_mask(path, mask, image=image)
+        path = folder.write(mask, image=image)
     except AutoweakError as error:
         return Problem(study.image_id, str(error))
     return path, bool(mask.any())

@@ -50,7 +50,7 @@ def retrain(context: Context, gold: tuple[Gold, ...], labeller: Labeller) -> Mod
     key = fingerprint(inputs)
     found = context.workspace.find(ModelKind.RETRAINED, key)
     if found is not None:
-        return found
+        return context.workspace.use(found)
     extra = cross_fitted(context, gold, labeller, folder=context.workspace.run_folder(key) / "weak")
     if not any(extra.values()):
         return None
@@ -151,18 +151,18 @@ def best_of(workspace: Workspace, versions: Sequence[ModelVersion]) -> ModelVers
     return max(versions, key=lambda version: held_out_gold(workspace, version), default=None)
 
 
-def newest_coarse(context: Context) -> ModelVersion:
-    """The newest coarse model of the workspace.
+def current_coarse(context: Context) -> ModelVersion:
+    """The coarse model of the workspace that was trained, or found to fit, last.
 
     Raises:
         WorkspaceError: when there is none.
     """
-    versions = context.workspace.versions(ModelKind.COARSE)
-    if not versions:
+    version = context.workspace.current(ModelKind.COARSE)
+    if version is None:
         raise WorkspaceError(
             f"{context.studies.root} has no coarse model yet: run `autoweak train {context.studies.root}` first."
         )
-    return versions[-1]
+    return version
 
 
 def labelling_version(workspace: Workspace, coarse: ModelVersion) -> ModelVersion:

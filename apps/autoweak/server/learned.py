@@ -37,10 +37,9 @@ _PARTS = {
 }
 
 
-def newest(live: Live) -> ModelVersion | None:
-    """The newest learned prompts, if any are trained."""
-    versions = live.workspace.versions(ModelKind.LEARNED)
-    return versions[-1] if versions else None
+def current(live: Live) -> ModelVersion | None:
+    """The learned prompts that were trained, or found to fit, last, if any."""
+    return live.workspace.current(ModelKind.LEARNED)
 
 
 class LearnedInfer(LiveInfer):
@@ -56,7 +55,7 @@ class LearnedInfer(LiveInfer):
 
     def is_valid(self) -> bool:
         """Whether prompts are learned."""
-        return newest(self.live) is not None
+        return current(self.live) is not None
 
     def make(self, request: Mapping[str, Any], study: Study, image: StudyImage, view: npt.NDArray[Any]) -> Made:
         """See `LiveInfer`."""
@@ -67,7 +66,7 @@ class LearnedInfer(LiveInfer):
         return mask_of(predictor.predict(view), self.live.task), known
 
     def _predictor(self) -> tuple[ModelVersion, LearnedPredictor]:
-        """The newest learned prompts with the promptable model that is served.
+        """The current learned prompts with the promptable model that is served.
 
         Raises:
             NotReadyError: none are trained yet.
@@ -76,7 +75,7 @@ class LearnedInfer(LiveInfer):
         from autoweak.loop.learned import LearnedPredictor
         from autoweak.training.learned_model import LearnedModel
 
-        version = newest(self.live)
+        version = current(self.live)
         if version is None:
             raise NotReadyError(
                 f"There are no learned prompts yet: start the training `{TRAINER}`, or use the model `medsam`."
@@ -151,8 +150,8 @@ class PromptLearner(LoopTrainer):
         return {**known, "problems": len(context.problems)}
 
     def best(self) -> ModelVersion | None:
-        """The newest learned prompts."""
-        return newest(self._live)
+        """The current learned prompts."""
+        return current(self._live)
 
 
 def _epochs(request: Mapping[str, Any]) -> int:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoweak.errors import AutoweakError
 from autoweak.loop.choosing import CHOICES
 from autoweak.loop.context import chooses, policy_of
 from autoweak.progress import NoProgress, Progress
@@ -18,15 +16,13 @@ from autoweak.server.memory import ImageMemory, LiveContext, Viewed
 from autoweak.server.settings import Settings, SettingsError
 from autoweak.studies import StudiesFolder, Study
 from autoweak.tasks import Task, load_task
-from autoweak.weak_labels import QualityModel, Sidecar
+from autoweak.weak_labels import Sidecar
 from autoweak.workspace import ModelKind, ModelVersion, Workspace
 
 if TYPE_CHECKING:
     from autoweak.loop.label import Labeller
     from autoweak.promptable import EmbeddingCache, Promptable
     from autoweak.training import TrainedModel
-
-QUALITY_FILE = "quality.json"
 
 
 class Live:
@@ -95,11 +91,11 @@ class Live:
         """The model whose maps become prompts; None where none is trained yet."""
         from autoweak.loop.retrain import labelling_version
 
-        versions = self.workspace.versions(ModelKind.COARSE)
-        return labelling_version(self.workspace, versions[-1]) if versions else None
+        coarse = self.workspace.current(ModelKind.COARSE)
+        return None if coarse is None else labelling_version(self.workspace, coarse)
 
     def best_version(self) -> ModelVersion | None:
-        """The published model, else the newest coarse one."""
+        """The published model, else the current coarse one."""
         return self.workspace.published_version() or self.labelling_version()
 
     def best_model(self) -> tuple[ModelVersion, TrainedModel]:
@@ -119,17 +115,18 @@ class Live:
             return version, self._model[1]
 
     def labeller(self, studies: StudiesFolder) -> Labeller:
-        """What makes weak labels: newest coarse model, promptable model, quality.
+        """What makes weak labels: current coarse model, promptable model, quality.
 
         Raises:
             NotReadyError: no coarse model is trained yet.
         """
+        from autoweak.loop.kept_quality import kept_quality
         from autoweak.loop.label import Labeller
 
         version = self.labelling_version()
         if version is None:
             raise NotReadyError(self.missing())
-        quality = self._quality(version)
+        quality = kept_quality(self.workspace, version)
         key = (version.name, quality, _changed(self.workspace.root / CHOICES))
         with self._lock:
             if self._labeller is None or self._labeller[0] != key:
@@ -177,16 +174,6 @@ class Live:
             f"There is no coarse model yet: save labels of at least {MINIMUM_GOLD} images (25 are better), then start "
             "the training `retrain`; until then the interactive model `medsam` works."
         )
-
-    def _quality(self, version: ModelVersion) -> QualityModel:
-        """The quality fitted for a version; one fitted before the version was made says nothing about it."""
-        path = self.workspace.root / QUALITY_FILE
-        try:
-            if path.stat().st_mtime_ns < (version.folder / "record.json").stat().st_mtime_ns:
-                return QualityModel()
-            return QualityModel.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, AutoweakError):
-            return QualityModel()
 
 
 def _changed(path: Path) -> int:

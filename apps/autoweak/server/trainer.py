@@ -18,7 +18,7 @@ from autoweak.progress import each
 from autoweak.server.datastore import FolderDatastore
 from autoweak.server.errors import NotReadyError
 from autoweak.server.infers import is_true
-from autoweak.server.live import QUALITY_FILE, Live
+from autoweak.server.live import Live
 from autoweak.server.memory import LiveContext
 from autoweak.workspace import ModelVersion
 
@@ -138,6 +138,7 @@ class Retrain(LoopTrainer):
         """See `LoopTrainer`."""
         from autoweak.loop.coarse import train_coarse
         from autoweak.loop.gold import read_gold
+        from autoweak.loop.kept_quality import keep_quality
         from autoweak.loop.label import Labeller, calibrated
         from autoweak.loop.rounds import improve
 
@@ -148,12 +149,12 @@ class Retrain(LoopTrainer):
             gold = read_gold(context)
             coarse = train_coarse(context, gold)
             labeller, calibration = calibrated(Labeller.load(context, coarse), gold)
-            write_json(workspace.root / QUALITY_FILE, labeller.quality.to_dict())
+            keep_quality(workspace, labeller.version, labeller.quality)
             if is_true(request.get("use_weak_labels", True)):
                 self._label(context, tell=False)
                 improved = improve(context, gold, labeller, calibration)
                 decision = improved.decision
-                write_json(workspace.root / QUALITY_FILE, improved.labeller.quality.to_dict())
+                keep_quality(workspace, improved.labeller.version, improved.labeller.quality)
                 if improved.labeller.version != labeller.version or self._live.on_weak_label is not None:
                     self._label(context)
                 known = {"model": decision.final.name, "reason": decision.reason}
