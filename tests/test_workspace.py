@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from autoweak.atomic import write_json
 from autoweak.errors import WorkspaceError
+from autoweak.loop.kept_quality import keep_quality, kept_quality
+from autoweak.weak_labels import QualityModel
 from autoweak.workspace import ModelChoice, ModelKind, ModelVersion, Workspace, fingerprint
 
 
@@ -39,6 +42,28 @@ def test_versions_count_up_and_are_found_by_fingerprint(workspace: Workspace) ->
     assert workspace.find(ModelKind.COARSE, "one") == first
     assert workspace.find(ModelKind.COARSE, "three") is None
     assert workspace.choose(ModelChoice.COARSE) == second
+
+
+def test_a_version_found_again_is_the_current_one(workspace: Workspace) -> None:
+    assert workspace.current(ModelKind.COARSE) is None
+    first, second = (_complete(workspace, ModelKind.COARSE, key) for key in ("one", "two"))
+    assert workspace.current(ModelKind.COARSE) == second
+    workspace.use(first)
+    assert workspace.current(ModelKind.COARSE) == workspace.choose(ModelChoice.COARSE) == first
+    shutil.rmtree(first.folder)
+    assert workspace.current(ModelKind.COARSE) == second
+
+
+def test_kept_quality_is_of_one_model_alone(workspace: Workspace) -> None:
+    first, second = (_complete(workspace, ModelKind.COARSE, key) for key in ("one", "two"))
+    quality = QualityModel(gold=5)
+    keep_quality(workspace, first, quality)
+    assert kept_quality(workspace, first) == quality
+    assert kept_quality(workspace, second) == QualityModel()
+    workspace.write_record(first, {"fingerprint": "one", "sha256": "trained anew"})
+    assert kept_quality(workspace, first) == QualityModel()
+    (workspace.root / "quality.json").write_text("[]")
+    assert kept_quality(workspace, first) == QualityModel()
 
 
 def test_a_version_without_record_does_not_count(workspace: Workspace) -> None:

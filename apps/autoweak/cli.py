@@ -208,6 +208,14 @@ def _add_serve(commands: Any) -> None:
     _add_promptable(command)
     command.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1: this machine alone)")
     command.add_argument("--port", type=int, default=8000, help="port to listen at (8000)")
+    command.add_argument(
+        "--conf",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("KEY", "VALUE"),
+        help="a setting of the server, e.g. modality CT,MR; may be given several times",
+    )
 
 
 def _command(name: str) -> Callable[[argparse.Namespace, BarProgress], Outcome]:

@@ -244,6 +244,7 @@ def serve_command(arguments: argparse.Namespace, progress: BarProgress) -> Outco
     del progress
     named = ("task", "policy", "promptable", "checkpoint", "device", "precision", "seed")
     conf = {key: str(getattr(arguments, key)) for key in named if getattr(arguments, key) is not None}
+    conf |= dict(arguments.conf)
     planned = plan(arguments.studies, conf, host=arguments.host, port=arguments.port)
     sys.stderr.write(f"{planned.notice}\n")
     ended = subprocess.run(planned.command, env=planned.environment, check=False)  # noqa: S603  # our own command line

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autoweak.errors import ExperimentError
 from autoweak.experiments.material import Draw, Known, Material
-from autoweak.experiments.patients import Patients
+from autoweak.loop.patients import Patients
 from autoweak.studies import Study
 from autoweak.tasks import Task
 from tests.experiments.test_run_experiment import plan_of

@@ -44,7 +44,7 @@ def test_arms_are_scored_on_images_the_training_never_saw(
     cases: list[Case] = []
     evaluation = evaluate(context, images=validation[0], labels=validation[1], on_case=cases.append)
     assert {score.image_id for score in evaluation.arms[GOLD_ONLY]} == {"new20", "new21"}
-    assert any("copy is the gold image disc0" in note for note in context.notes)
+    assert any("copy is the image disc0 of the studies" in note for note in context.notes)
     assert (GOLD_AND_WEAK in evaluation.arms) == (result.retrained is not None)
     for case in cases:
         assert np.array_equal(case.truth[0], draw_disc(int(case.study.image_id[3:]))[1])
@@ -54,11 +54,30 @@ def test_arms_are_scored_on_images_the_training_never_saw(
 
 
 @pytest.mark.usefixtures("ellipses")
+def test_images_that_weak_labels_were_made_of_and_their_patients_are_left_out(
+    studies: Path, task: Task, validation: tuple[Path, Path]
+) -> None:
+    run(Context.open(studies, task))
+    images, labels = validation
+    shutil.copy(studies / "disc8.png", images / "seen.png")
+    shutil.copy(labels / "new20.png", labels / "seen.png")
+    (studies / "patients.csv").write_text("image_id,patient\ndisc9,anna\n")
+    (images / "patients.csv").write_text("image_id,patient\nnew21,anna\n")
+    context = Context.open(studies, task)
+    evaluation = evaluate(context, images=images, labels=labels)
+    assert {score.image_id for score in evaluation.arms[GOLD_ONLY]} == {"new20"}
+    assert "seen is the image disc8 of the studies and is left out." in context.notes
+    assert "new21 is of a patient of the studies and is left out." in context.notes
+    assert "Nothing was learned from these images" in evaluation.honesty
+
+
+@pytest.mark.usefixtures("ellipses")
 def test_without_images_gold_is_judged_out_of_fold(studies: Path, task: Task) -> None:
     result = run(Context.open(studies, task))
     evaluation = evaluate(Context.open(studies, task))
     assert evaluation.dice(GOLD_ONLY) == pytest.approx(result.context.workspace.record(result.coarse)["cv_dice"])
     assert len(evaluation.table().splitlines()) == 2 + len(evaluation.arms)
+    assert "what is said of quality is too good" in evaluation.honesty
 
 
 @pytest.mark.usefixtures("ellipses")

@@ -174,7 +174,7 @@ def test_masks_are_predicted_without_prompts_and_other_weights_are_refused(
     for images, out in ((studies, "masks"), (tmp_path / "one", "other")):
         predict(images, tmp_path / out, workspace=context.workspace, task=task, choice=ModelChoice.LEARNED)
 
-    assert len(list((tmp_path / "masks").iterdir())) == 10
+    assert len(list((tmp_path / "masks").glob("*.png"))) == 10
     assert Image.open(tmp_path / "other" / "other.png").size == (57, 31)
     assert encoded == 6
     assert len(list(context.workspace.embeddings.iterdir())) == 11  # each image once

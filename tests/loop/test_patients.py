@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from autoweak.errors import StudiesError
-from autoweak.loop.coarse import gold_folds, read_patients
+from autoweak.loop.coarse import gold_folds, known_patients
 from autoweak.loop.context import Context
 from autoweak.loop.gold import read_gold
 from autoweak.loop.label import Labeller
+from autoweak.loop.patients import Patients, read_patients
 from autoweak.loop.retrain import cross_fitted
 from autoweak.loop.run import run
 from autoweak.tasks import Task
@@ -58,3 +60,35 @@ def test_table_with_other_columns_is_refused(studies: Path) -> None:
     (studies / "patients.csv").write_text("name;id\na;b\n")
     with pytest.raises(StudiesError, match="needs the columns image_id and patient"):
         read_patients(studies)
+
+
+@pytest.mark.parametrize(
+    "content", ["image_id,patient\ndisc0,M\xfcller\n".encode("latin-1"), b"image_id,patient\n\xff\xfe"]
+)
+def test_table_that_is_not_utf8_is_one_sentence(studies: Path, content: bytes) -> None:
+    (studies / "patients.csv").write_bytes(content)
+    with pytest.raises(StudiesError, match="save it as CSV UTF-8"):
+        read_patients(studies)
+
+
+def test_rows_are_taken_without_blanks_and_those_of_no_image_are_told(studies: Path, task: Task) -> None:
+    (studies / "patients.csv").write_text("image_id,patient\ndisc0,anna \n disc1, anna\ndisc2.png,bert\n")
+    assert read_patients(studies) == {"disc0": "anna", "disc1": "anna", "disc2.png": "bert"}
+    context = Context.open(studies, task)
+    known_patients(context, read_gold(context))
+    assert any("'disc2.png'" in note for note in context.notes)
+
+
+def test_copies_of_a_gold_image_are_held_out_together(studies: Path, task: Task) -> None:
+    for folder in (studies, studies / "labels" / "final"):
+        shutil.copy(folder / "disc0.png", folder / "again.png")
+    for seed in range(5):
+        context = Context.open(studies, task, seed=seed)
+        for fold in gold_folds(context, read_gold(context)):
+            assert ("disc0" in fold) == ("again" in fold)
+
+
+def test_an_image_without_a_row_is_of_the_patient_told_of_one_with_its_header() -> None:
+    patients = Patients({"a": "anna", "d": "dora"}, {"a": "h1", "b": "h1", "c": "h2"}).joined()
+    assert patients["a"] == patients["b"]
+    assert len(set(patients.values())) == 3

@@ -255,6 +255,24 @@ def test_persons_segmentation_becomes_gold_while_the_server_runs(server: Server,
     assert np.array_equal(shown[:, :, 0].T, mask)
 
 
+def test_segmentation_of_something_else_is_left_aside(server: Server, orthanc: str, tmp_path: Path) -> None:
+    """Nobody has said that it is meant for the task, even if that has one label alone."""
+    write_picture(tmp_path / "image", "US", _colour(_phantom(22)))
+    other = load_task("breast_ultrasound").model_copy(update={"labels": {"cyst": 1}, "segments": {}})
+    uid = str(pydicom.dcmread(tmp_path / "image" / "image.dcm").SeriesInstanceUID)
+    image = read_image(tmp_path / "image" / "image.dcm")
+    path = tmp_path / "seg" / "seg.dcm"
+    path.parent.mkdir()
+    write_seg(path, _drawn(SIZE)[np.newaxis], image=image, task=other, made_by=MadeBy.MANUAL, algorithm="")
+    upload(orthanc, path.parent)
+    upload(orthanc, tmp_path / "image")
+    machine = _other_machine(orthanc, tmp_path / "other")
+    machine.begin()
+    _wait(lambda: machine._takeover._waiting or any((machine._live.workspace.root / "synced").iterdir()))
+    _wait(lambda: not machine._takeover._running.locked())
+    assert machine.study(uid).gold is None
+
+
 def _other_machine(orthanc: str, folder: Path, **settings: object) -> DicomWebDatastore:
     """The datastore of a server on another machine, with a cache of its own."""
     task = short_task("breast_ultrasound", folder.parent / "task.yaml")
@@ -303,8 +321,7 @@ def test_each_weak_label_is_sent_once_and_one_that_failed_again(
     before = len(segmentations_of(orthanc, series))
     with monkeypatch.context() as patch:
         patch.setattr(store._pacs, "send", Mock(side_effect=UpstreamError("The DICOMweb server is gone.")))
-        with pytest.raises(UpstreamError, match="gone"):
-            tell(_drawn((48, 64)))
+        tell(_drawn((48, 64)))  # the label is there all the same
     for _ in range(3):  # as each time when someone looks at it
         tell(_drawn((48, 64)))
     assert len(segmentations_of(orthanc, series)) == before + 1
@@ -312,6 +329,10 @@ def test_each_weak_label_is_sent_once_and_one_that_failed_again(
     sent = segmentations_of(orthanc, series)[before:]
     assert {one.SegmentSequence[0].SegmentAlgorithmType for one in sent} == {"AUTOMATIC"}
     assert [int(one.pixel_array.sum()) for one in sent] == [_drawn((48, 64)).sum(), 0]
+    store.save_gold(study, image, _drawn((48, 64))[np.newaxis])
+    tell(1 - _drawn((48, 64)))  # a weak label that was still on its way when a person saved
+    kinds = [one.SegmentSequence[0].SegmentAlgorithmType for one in segmentations_of(orthanc, series)[before:]]
+    assert sorted(kinds) == ["AUTOMATIC", "AUTOMATIC", "MANUAL"]
 
 
 def test_scoring_counts_pictures_that_were_never_fetched(server: Server) -> None:

@@ -76,6 +76,9 @@ def test_next_sample_tells_ohif_where_the_study_is(volumes_server: Server, serie
     assert sample["id"] in series.values()
     assert sample["StudyInstanceUID"]
     assert sample["path"].endswith(".nii.gz")
+    assert "PHANTOM" not in str(sample)
+    assert "PHANTOM" not in volumes_server.log.read_text()  # which has the whole answer
+    assert "20200101" not in volumes_server.log.read_text()
 
 
 @pytest.mark.parametrize("name", ["MR", "CT"])

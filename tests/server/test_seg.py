@@ -91,6 +91,34 @@ def test_segments_are_called_and_coloured_as_the_task_says(tmp_path: Path, task:
     assert 0.6 * 65535 < first.RecommendedDisplayCIELabValue[0] < 0.8 * 65535  # a light orange
 
 
+@pytest.mark.parametrize(
+    "keyword", ["PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate", "SliceThickness"]
+)
+def test_headers_that_lack_what_may_be_empty_are_enough(tmp_path: Path, task: Task, keyword: str) -> None:
+    image = _lacking(keyword, tmp_path)
+    path = tmp_path / "seg.dcm"
+    write_seg(path, _drawn(image), image=image, task=task, made_by=MadeBy.MANUAL, algorithm="")
+    assert np.array_equal(read_seg(path, image=image).mask, _drawn(image))
+
+
+def test_headers_that_lack_more_are_one_sentence(tmp_path: Path, task: Task) -> None:
+    image = _lacking("FrameOfReferenceUID", tmp_path)
+    path = tmp_path / "seg.dcm"
+    with pytest.raises(BadRequestError, match="headers lack what one refers to"):
+        write_seg(path, _drawn(image), image=image, task=task, made_by=MadeBy.MANUAL, algorithm="")
+    assert not path.exists()
+
+
+def _lacking(keyword: str, folder: Path) -> StudyImage:
+    """A series without one element in its headers, as programs that take the patient out leave it."""
+    write_series(folder / "series", "CT", np.zeros((4, 12, 10), np.int16))
+    for file in (folder / "series").iterdir():
+        dataset = pydicom.dcmread(file)
+        del dataset[keyword]
+        dataset.save_as(file)
+    return read_image(folder / "series", plane="axial")
+
+
 def test_persons_mask_names_no_algorithm(tmp_path: Path, task: Task) -> None:
     write_series(tmp_path / "series", "MR", np.zeros((3, 10, 12), dtype=np.int16))
     image = read_image(tmp_path / "series", plane="axial")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -29,6 +30,23 @@ def test_loopback_is_the_default_and_its_limits_are_said(tmp_path: Path) -> None
 def test_open_address_is_warned_of(tmp_path: Path) -> None:
     planned = plan(tmp_path, {"task": "breast_ultrasound"}, host="0.0.0.0", port=8000)  # noqa: S104
     assert planned.notice.startswith("WARNING")
+
+
+def test_settings_of_the_server_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[str, ...]] = []
+
+    def run(command: tuple[str, ...], **_: object) -> SimpleNamespace:
+        started.append(command)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    words = ["--task", "breast_ultrasound", "--conf", "lease_minutes", "5", "--conf", "seed", "3"]
+    assert cli.main(["serve", str(tmp_path), *words]) == 0
+    given = [started[0][place + 1 : place + 3] for place, word in enumerate(started[0]) if word == "--conf"]
+    assert ("lease_minutes", "5") in given
+    assert ("seed", "3") in given
+    assert cli.main(["serve", str(tmp_path), "--conf", "lease", "5"]) == 2
+    assert len(started) == 1
 
 
 @pytest.mark.parametrize(("task", "port"), [("nothing", 8000), ("breast_ultrasound", 99999)])

@@ -97,6 +97,7 @@ def test_nothing_found_is_said_without_mask_and_quality(inputs: Inputs, nothing:
         ({"task": {"name": "breast_ultrasound", "sha256": "a" * 64}}, False),
         ({"coarse": {"version": "3", "sha256": "a" * 64}}, False),
         ({"promptable": {"name": "small", "sha256": "a" * 64, "contract": "small-1"}}, False),
+        ({"promptable": {"name": "small", "sha256": "4" * 64, "contract": "small-1", "precision": "bfloat16"}}, False),
         ({"promptable": {"name": "small", "sha256": "4" * 64, "contract": "medsam"}}, False),
         ({"policy": get_policy("box")}, False),
         ({"seed": 8}, False),

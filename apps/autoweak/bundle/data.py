@@ -8,8 +8,8 @@ from typing import Any
 
 from autoweak.bundle.calls import one_sentence
 from autoweak.errors import StudiesError
-from autoweak.loop.coarse import read_patients
-from autoweak.studies import Study, folds, image_id_of, list_images, open_studies, patients_of
+from autoweak.loop.patients import Patients, read_patients
+from autoweak.studies import Study, folds, image_id_of, list_images, open_studies
 
 Pair = dict[str, Any]
 REFUSE, SKIP = "refuse", "skip"
@@ -77,9 +77,10 @@ def split(listed: Sequence[Mapping[str, Any]], *, seed: int, parts: int = 4) -> 
     """
     by_id = {_id_of(item): dict(item) for item in listed}
     folders = {Path(item["image"]).parent for item in listed}
-    known = patients_of(Study(image_id, Path(item["image"])) for image_id, item in by_id.items())
+    told: dict[str, str] = {}
     for folder in sorted(folders):
-        known.update(read_patients(folder))
+        told.update(read_patients(folder))
+    known = Patients.of([Study(image_id, Path(item["image"])) for image_id, item in by_id.items()], told).joined()
     apart = len({known.get(image_id, image_id) for image_id in by_id})
     held_out = set(folds(by_id, count=max(2, min(parts, apart)), seed=seed, patient_of=known)[0])
     return (

@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from autoweak.errors import AutoweakError, ExperimentError
-from autoweak.experiments.patients import Patients, told_of_evaluation
 from autoweak.hashing import file_sha256
-from autoweak.loop.coarse import read_patients
 from autoweak.loop.context import Context
+from autoweak.loop.patients import Patients, read_patients, told_of_evaluation
 from autoweak.progress import each
 from autoweak.studies import StudiesFolder, Study, StudyImage, list_images, read_label
 from autoweak.synthesis.marks import Mark

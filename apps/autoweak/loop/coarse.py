@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import autoweak
-from autoweak.errors import StudiesError
 from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold, gold_hashes
 from autoweak.loop.masks import held_out_dice
+from autoweak.loop.patients import PATIENTS_FILE, Patients, read_patients
 from autoweak.studies import folds as split
-from autoweak.studies import patients_of
 from autoweak.workspace import ModelKind, ModelVersion, fingerprint
 
 if TYPE_CHECKING:
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
 
 # What of a task changes a training; the rest (policy, promptable model) only changes weak labels.
 _TRAINING_KEYS = {"labels", "intensity", "plane", "channels", "mirror", "rotation", "coarse", "dimension"}
-PATIENTS_FILE = "patients.csv"
 
 
 def train_coarse(context: Context, gold: tuple[Gold, ...]) -> ModelVersion:
@@ -91,9 +87,20 @@ def training_inputs(
 def gold_folds(context: Context, gold: tuple[Gold, ...]) -> tuple[tuple[str, ...], ...]:
     """The held-out gold ids of each fold; images of one patient stay together where patients are known."""
     ids = [item.study.image_id for item in gold]
-    patients = known_patients(context, gold)
+    patients = _with_copies(known_patients(context, gold), gold)
     apart = len({patients.get(image_id, image_id) for image_id in ids})
     return split(ids, count=min(context.task.coarse.folds, apart), seed=context.seed, patient_of=patients)
+
+
+def _with_copies(patients: Mapping[str, str], gold: tuple[Gold, ...]) -> dict[str, str]:
+    """Copies of one image under several names are of one patient, whoever that is."""
+    first: dict[str, str] = {}
+    together = dict(patients)
+    for item in gold:
+        original = first.setdefault(item.image.sha256, item.study.image_id)
+        if original != item.study.image_id:
+            together[item.study.image_id] = together.setdefault(original, f"image {item.image.sha256}")
+    return together
 
 
 def known_patients(context: Context, gold: tuple[Gold, ...]) -> dict[str, str]:
@@ -102,7 +109,14 @@ def known_patients(context: Context, gold: tuple[Gold, ...]) -> dict[str, str]:
     Gold of one patient alone cannot be split by patient; as with images that were all given one made-up patient id,
     nothing is known then, and a note says so.
     """
-    patients = {**patients_of(context.studies.studies), **read_patients(context.studies.root)}
+    told = read_patients(context.studies.root)
+    unknown = sorted(told.keys() - {study.image_id for study in context.studies.studies})
+    if unknown:
+        context.notes.append(
+            f"{PATIENTS_FILE} has rows that name no image of the studies, {unknown[0]!r} among them; images are named "
+            "without the ending of their file."
+        )
+    patients = Patients.of(context.studies.studies, told).joined()
     ids = [item.study.image_id for item in gold]
     if len({patients.get(image_id, image_id) for image_id in ids}) > 1:
         return patients
@@ -111,24 +125,6 @@ def known_patients(context: Context, gold: tuple[Gold, ...]) -> dict[str, str]:
         f"are not, say so in {PATIENTS_FILE}."
     )
     return {}
-
-
-def read_patients(studies: Path) -> dict[str, str]:
-    """Image id to patient, from `patients.csv` (columns `image_id`, `patient`) in the studies, if it is there.
-
-    Raises:
-        StudiesError: when the file has not these columns.
-    """
-    path = studies / PATIENTS_FILE
-    if not path.is_file():
-        return {}
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        rows = csv.DictReader(stream)
-        if not {"image_id", "patient"} <= set(rows.fieldnames or ()):
-            raise StudiesError(
-                f"{path} needs the columns image_id and patient, and has {', '.join(rows.fieldnames or ()) or 'none'}."
-            )
-        return {row["image_id"]: row["patient"] for row in rows if row["image_id"] and row["patient"]}
 
 
 def load_model(version: ModelVersion) -> TrainedModel:

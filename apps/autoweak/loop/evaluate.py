@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from autoweak.errors import AutoweakError, StudiesError
+from autoweak.errors import AutoweakError, ImageError, StudiesError
 from autoweak.experiments.metrics import (
     BAD_DICE,
     Comparison,
@@ -28,9 +29,10 @@ from autoweak.loop.context import Context
 from autoweak.loop.gold import read_gold
 from autoweak.loop.label import Labeller, calibrated
 from autoweak.loop.masks import mask_of
+from autoweak.loop.patients import Patients, read_patients, told_of_evaluation
 from autoweak.loop.retrain import best_of, current_coarse, labelling_version
 from autoweak.progress import each
-from autoweak.studies import Study, list_images, read_label
+from autoweak.studies import Study, image_sha256, list_images, read_label
 from autoweak.tables import format_table
 from autoweak.weak_labels.verdict import Status, Verdict
 from autoweak.workspace import ModelChoice, ModelKind, ModelVersion
@@ -70,6 +72,7 @@ class Evaluation:
     qualities: Mapping[str, float | None]
     verdicts: Mapping[str, str]
     empty: frozenset[str]
+    of_gold: bool = False
 
     def dice(self, arm: str) -> dict[str, float]:
         """Image id to mean Dice over the labels."""
@@ -122,6 +125,16 @@ class Evaluation:
             comparison = self.against_gold_only(arm)
             rows.append([*row, f"{comparison.difference.mean:+.3f}", comparison.p_value])
         return header, rows
+
+    @property
+    def honesty(self) -> str:
+        """What of these images was known before, in sentences."""
+        if not self.of_gold:
+            return "Nothing was learned from these images and nothing was written into the studies."
+        return (
+            "Each network is measured on images that it never saw, and nothing was written into the studies. The "
+            "prompt policy and the quality were fitted on these very images, so what is said of quality is too good."
+        )
 
     def trust_text(self) -> str:
         """What `trust` found, in sentences."""
@@ -204,8 +217,8 @@ def evaluate(
 
     Args:
         context: the studies and their workspace.
-        images: a folder of images that are not gold in these studies; None measures on the gold images,
-            each with the networks that never saw it.
+        images: a folder of images; those that are in these studies, or of a patient who is, are left out with a note.
+            None measures on the gold images, each with the networks that never saw it.
         labels: their truth, named like the images.
         on_case: called with each case, in order of image id.
 
@@ -227,7 +240,8 @@ def evaluate(
     else:
         studies = _with_truth(images, labels)
         held_out = str(images)
-    seen = {} if arms.out_of_fold else {item.image.sha256: item.study.image_id for item in gold}
+        studies = _of_others(context, studies, images)
+    seen = {} if arms.out_of_fold else _hashes(context)
     context.progress.stage("Evaluating")
     cases: list[_Scored] = []
     for study in each(studies, context.progress):
@@ -246,6 +260,7 @@ def evaluate(
         qualities={case.image_id: case.quality for case in cases},
         verdicts={case.image_id: case.verdict for case in cases},
         empty=frozenset(case.image_id for case in cases if case.empty),
+        of_gold=arms.out_of_fold,
     )
 
 
@@ -255,7 +270,7 @@ def _case(context: Context, arms: _Arms, study: Study, *, seen: Mapping[str, str
         return None
     image, view = read
     if image.sha256 in seen:
-        context.notes.append(f"{study.image_id} is the gold image {seen[image.sha256]} and is left out.")
+        context.notes.append(f"{study.image_id} is the image {seen[image.sha256]} of the studies and is left out.")
         return None
     try:
         truth = read_label(study.gold, image=image, task=context.task).mask
@@ -270,6 +285,26 @@ def _case(context: Context, arms: _Arms, study: Study, *, seen: Mapping[str, str
         masks[GOLD_AND_WEAK] = mask_of(arms.map_of(arms.retrained[1], study, view), context.task)
     scores = {arm: score_image(mask, truth, labels=values, image_id=study.image_id) for arm, mask in masks.items()}
     return Case(study, scores, made.weak, view, made.coarse_map, truth)
+
+
+def _hashes(context: Context) -> dict[str, str]:
+    """Hash to id of all images of the studies: of those without gold too, since weak labels are learned from."""
+    found = {}
+    for study in context.studies.studies:
+        with contextlib.suppress(ImageError):  # told where it is read
+            found[image_sha256(study.path, study.frame)] = study.image_id
+    return found
+
+
+def _of_others(context: Context, studies: tuple[Study, ...], images: Path) -> tuple[Study, ...]:
+    """Images that are not of a patient of the studies, as far as is known."""
+    root = context.studies
+    inside = Patients.of(root.studies, read_patients(root.root))
+    told = told_of_evaluation(root.root, images, inside=[study.image_id for study in root.studies])
+    outside = Patients.of(studies, told)
+    shared = {study.image_id for study in studies if outside.share(study.image_id, inside)}
+    context.notes += [f"{image_id} is of a patient of the studies and is left out." for image_id in sorted(shared)]
+    return tuple(study for study in studies if study.image_id not in shared)
 
 
 def _with_truth(images: Path, labels: Path) -> tuple[Study, ...]:
@@ -298,4 +333,7 @@ def _names(arms: _Arms, coarse: ModelVersion) -> dict[str, str]:
 
 
 def _reasons(context: Context) -> str:
-    return "; ".join([problem.reason for problem in context.problems[:3]] or ["they are all gold in these studies"])
+    return "; ".join(
+        [problem.reason for problem in context.problems[:3]]
+        or ["they are all in these studies, or of patients who are"]
+    )

@@ -73,7 +73,7 @@ def report_evaluation(
         subtitle=f"{len(evaluation.arms[GOLD_ONLY])} images: {evaluation.held_out}. {_today()}",
         summary=(
             *filter(None, (evaluation.trust_text(),)),
-            "Nothing was learned from these images and nothing was written into the studies.",
+            evaluation.honesty,
             _DISCLAIMER,
         ),
         key_figures=tuple(
@@ -170,7 +170,8 @@ def _models_table(summary: dict[str, Any]) -> Table:
         caption="Models",
         header=("model", "gold labels", "weak labels", "Dice on held-out gold"),
         rows=tuple(rows),
-        note="Each gold image is scored by the network that never saw it, nor a weak label made with its help.",
+        note="Each gold image is scored by the network that saw neither it nor a weak label of a network that did. The "
+        "prompt policy and the quality, which weak labels are weighted by, are those of all gold.",
     )
 
 

@@ -2,7 +2,8 @@
 
 Weak labels are cross-fitted: those that fold f trains on are made from the coarse member that never saw fold f's
 held-out gold. So held-out gold judges gold-only and gold + weak alike, and no held-out label leaks into a training
-through the weak labels it shaped.
+through the masks it shaped. It does have a small say through what is chosen for all folds: the prompt policy, and the
+few numbers of the quality by which weak labels are weighted and rejected.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from autoweak.atomic import write_with
-from autoweak.errors import WorkspaceError
+from autoweak.errors import ImageError, WorkspaceError
 from autoweak.loop.coarse import fit, known_patients, training_inputs
 from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold
 from autoweak.loop.label import Labeller
 from autoweak.progress import each
+from autoweak.studies import image_sha256
 from autoweak.weak_labels import Status, Verdict
 from autoweak.workspace import ModelKind, ModelVersion, Workspace, fingerprint
 
@@ -45,7 +47,7 @@ def retrain(context: Context, gold: tuple[Gold, ...], labeller: Labeller) -> Mod
     inputs = {
         "gold": training_inputs(context, gold),
         "weak": labeller.settings(),
-        "images": sorted(study.image_id for study in context.unlabelled),
+        "images": _contents(context, known_patients(context, gold)),
     }
     key = fingerprint(inputs)
     found = context.workspace.find(ModelKind.RETRAINED, key)
@@ -56,6 +58,18 @@ def retrain(context: Context, gold: tuple[Gold, ...], labeller: Labeller) -> Mod
         return None
     context.progress.stage("Retraining on gold + weak")
     return fit(context, gold, kind=ModelKind.RETRAINED, key=key, extra=extra, coarse=labeller.version)
+
+
+def _contents(context: Context, patients: Mapping[str, str]) -> dict[str, list[str]]:
+    """Hash and patient of the unlabelled images: another image under a name, or of another patient, is another one."""
+    contents = {}
+    for study in context.unlabelled:
+        try:
+            digest = image_sha256(study.path, study.frame)
+        except ImageError:  # told when it is read
+            digest = ""
+        contents[study.image_id] = [digest, patients.get(study.image_id, "")]
+    return contents
 
 
 def cross_fitted(

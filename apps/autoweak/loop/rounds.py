@@ -32,8 +32,8 @@ def improve(
 ) -> Improved:
     """Retrain on weak labels, label with the result, and so on while the Dice on held-out gold rises; publish the best.
 
-    Every network still has gold that neither it nor the weak labels it learned from have seen, in every round: fold f's
-    labels are always made by fold f's network.
+    Every network still has gold that neither it nor the networks behind its weak labels have seen, in every round: fold
+    f's labels are always made by fold f's network.
 
     Args:
         context: studies and workspace.

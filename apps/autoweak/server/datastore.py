@@ -209,12 +209,16 @@ class FolderDatastore(Datastore):
             raise BadRequestError(str(error)) from None
         if kind_of(source) is None:
             raise BadRequestError("An image is uploaded as PNG, JPEG, BMP, TIFF, NIfTI, NRRD or DICOM, named so.")
-        if image_id in self.list_images():
-            raise BadRequestError(f"There is an image {image_id} already, and it is not replaced: choose another name.")
         self._live.image(list_images(source)[0])
-        name = f"{image_id}{ending(source.name) or '.dcm'}"
-        write_with(self._live.root / name, lambda partial: partial.write_bytes(source.read_bytes()))
-        self._listing.forget()
+        path = self._live.root / f"{image_id}{ending(source.name) or '.dcm'}"
+        with self._save_lock:
+            # The images of a film have other names than its file.
+            if image_id in self.list_images() or path.exists() or path.is_symlink():
+                raise BadRequestError(
+                    f"There is an image {image_id} already, and it is not replaced: choose another name."
+                )
+            write_with(path, lambda partial: partial.write_bytes(source.read_bytes()))
+            self._listing.forget()
         return image_id
 
     def remove_image(self, image_id: str) -> None:

@@ -61,11 +61,16 @@ class Descriptions:
             changed = study.path.stat().st_mtime_ns
         except OSError:
             changed = 0
-        entry = get_entry(self._live.promptable_name)
-        # Vectors of another version's weights may even have another length.
-        weights = (entry.sha256 or "")[:12]
-        folder = self._live.workspace.root / "descriptions" / f"{entry.name}-{weights}"
+        folder = self._live.workspace.root / "descriptions" / self._model()
         return folder / f"{study.image_id}-{changed:x}.npy"
+
+    def _model(self) -> str:
+        """What names the model that describes: vectors of other weights may even have another length."""
+        if self._live.settings.checkpoint is not None:
+            model, _ = self._live.promptable()
+            return f"{model.name}-{model.sha256[:12]}"
+        entry = get_entry(self._live.promptable_name)
+        return f"{entry.name}-{(entry.sha256 or '')[:12]}"
 
 
 class _Hurried:

@@ -12,9 +12,10 @@ from filelock import FileLock
 
 from autoweak.atomic import write_text
 from autoweak.errors import AutoweakError
+from autoweak.hashing import file_sha256
 from autoweak.progress import Progress, each
 from autoweak.server.datastore import FolderDatastore
-from autoweak.server.errors import BadRequestError
+from autoweak.server.errors import BadRequestError, ServerError
 from autoweak.server.gold import save_gold
 from autoweak.server.live import Live
 from autoweak.server.pacs import Pacs, RemoteImage
@@ -98,7 +99,10 @@ class DicomWebDatastore(FolderDatastore):
         begun = study.weak is not None or study.image_id in self._used
         super().save_gold(study, image, mask)
         made_by = MadeBy.SEMIAUTOMATIC if begun else MadeBy.MANUAL
-        self._send(mask, image, made_by, f"autoweak medsam ({self._live.promptable_name})")
+        try:
+            self._send(mask, image, made_by, f"autoweak medsam ({self._live.promptable_name})")
+        except ServerError as error:
+            raise type(error)(f"The label is saved here as gold, but was not sent. {error}") from None
 
     def save_found(self, image_id: str, image: StudyImage, mask: Any) -> None:
         """Make a person's segmentation that the server has gold, unless there is gold already."""
@@ -124,13 +128,21 @@ class DicomWebDatastore(FolderDatastore):
         if sidecar.mask is None:
             return
         sent = self._cache(_SENT) / study.image_id
+        path = self._live.root / WEAK_FOLDER / sidecar.mask.name
         with FileLock(self._live.workspace.root / "sent.lock"):
             if sent.is_file() and sent.read_text(encoding="utf-8") == sidecar.mask.sha256:
                 return
+            # A person may have labelled the image or changed the mask since it was listed.
+            if self.study(study.image_id).gold is not None or file_sha256(path) != sidecar.mask.sha256:
+                return
             image, _ = self._live.image(study)
-            path = self._live.root / WEAK_FOLDER / sidecar.mask.name
             mask = read_label(path, image=image, task=self._live.task).mask
-            self._send(mask, image, MadeBy.AUTOMATIC, f"autoweak medsam_from_coarse ({sidecar.inputs.promptable.name})")
+            try:
+                algorithm = f"autoweak medsam_from_coarse ({sidecar.inputs.promptable.name})"
+                self._send(mask, image, MadeBy.AUTOMATIC, algorithm)
+            except ServerError as error:
+                logger.warning("The weak label of image %s was not sent: %s", study.image_id, error)
+                return
             write_text(sent, sidecar.mask.sha256)
 
     def _send(self, mask: Any, image: StudyImage, made_by: MadeBy, algorithm: str) -> None:

@@ -53,8 +53,15 @@ def read_sent_label(path: Path, *, image: StudyImage, task: Task, label_info: ob
     return by_name(read_label(path, image=image, task=sent).mask, names, task)
 
 
-def by_name(stored: Mask, names: Mapping[int, str], task: Task) -> Mask:
+def by_name(stored: Mask, names: Mapping[int, str], task: Task, *, strict: bool = False) -> Mask:
     """Give the segments of a mask (S, H, W) the values that their names have in the task.
+
+    Args:
+        stored: the mask, with the numbers of its segments.
+        names: number to name.
+        task: names the labels.
+        strict: a segment must be called like a label also where the task has one alone: nobody has said that this
+            mask is meant for the task.
 
     Raises:
         BadRequestError: a segment with voxels is not called like a label of the task.
@@ -66,7 +73,7 @@ def by_name(stored: Mask, names: Mapping[int, str], task: Task) -> Mask:
         names = dict(enumerate((names[index] for index in sorted(names)), start=1))
     for index in present:
         name = names.get(index, f"#{index}")
-        value = _value_of(name, task)
+        value = _value_of(name, task, strict=strict)
         if value is None:
             raise BadRequestError(
                 f"The label has a segment {name[:80]!r}, and task {task.name} has {', '.join(task.label_names)}: "
@@ -137,11 +144,11 @@ def _up_to(names: Mapping[int, str]) -> range:
     return range(1, max(names) + 1)
 
 
-def _value_of(name: str, task: Task) -> int | None:
+def _value_of(name: str, task: Task, *, strict: bool) -> int | None:
     if name.casefold() == "background":
         return 0
     for label, value in task.labels.items():
         if label.casefold() == name.casefold():
             return value
     # Slicer calls a segment that a person adds "Segment_1"; with one label there is no doubt what it is.
-    return 1 if task.num_labels == 1 else None
+    return 1 if task.num_labels == 1 and not strict else None

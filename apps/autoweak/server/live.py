@@ -51,11 +51,13 @@ class Live:
         self._promptable: tuple[Promptable, EmbeddingCache] | None = None
         self._labeller: tuple[object, Labeller] | None = None
         self._model: tuple[str, TrainedModel] | None = None
-        _check_promptable(self.promptable_name, settings.checkpoint)
+        _check_promptable(settings.promptable or self.task.promptable, settings.checkpoint)
 
     @property
     def promptable_name(self) -> str:
-        """Name of the promptable model in use."""
+        """Name of the promptable model in use; a checkpoint alone is loaded, since it says itself what it is."""
+        if self.settings.checkpoint is not None and self.settings.promptable is None:
+            return self.promptable()[0].name
         return self.settings.promptable or self.task.promptable
 
     def context(self, studies: StudiesFolder, *, progress: Progress | None = None) -> LiveContext:

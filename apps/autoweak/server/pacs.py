@@ -25,12 +25,14 @@ logger = logging.getLogger(__name__)
 
 # Not images, whatever the search says.
 _NOT_IMAGES = {"SEG", "SR", "PR", "KO", "RTSTRUCT", "RTPLAN", "RTDOSE", "REG", "DOC", "PLAN", "FID"}
-_INFO = ("StudyInstanceUID", "SeriesInstanceUID", "Modality", "StudyDate", "StudyTime", "PatientID")
+# What a viewer needs to open a study; MONAI Label writes it into its log, so nothing of the patient.
+_INFO = ("StudyInstanceUID", "SeriesInstanceUID", "Modality")
 _COUNT = "NumberOfSeriesRelatedInstances"
 # Series of these are volumes; of others a header must be asked for what they are.
 _VOLUMES = {"CT", "MR", "PT"}
 # New images are seen this soon; labels are known at once, since they are kept here too.
 _LISTED_SECONDS = 5.0
+_PATIENCE = (10.0, 120.0)
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,14 @@ class RemoteImage:
     frame: int | None = None
 
 
+class _Session(requests.Session):
+    """Does not wait for ever for a server that does not answer, while people and other work wait for it."""
+
+    def request(self, *arguments: Any, **options: Any) -> requests.Response:
+        """As always, with limits to connect and between two parts of the answer, in seconds."""
+        return super().request(*arguments, **{"timeout": _PATIENCE, **options})
+
+
 class Pacs:
     """A DICOMweb server; safe for several threads.
 
@@ -73,10 +83,10 @@ class Pacs:
     """
 
     def __init__(self, url: str, *, memory: Path, user: str = "", password: str = "", modality: str = "") -> None:
-        from dicomweb_client.session_utils import create_session_from_user_pass
         from monailabel.datastore.dicom import DICOMwebClientX
 
-        session = create_session_from_user_pass(user, password) if user and password else None
+        session = _Session()
+        session.auth = (user, password) if user and password else None
         self._client: Any = DICOMwebClientX(url=url.rstrip("/"), session=session)
         # A few hundred milliseconds, not half a minute: people wait.
         self._client.set_http_retry_params(retry=True, max_attempts=2, wait_exponential_multiplier=100)

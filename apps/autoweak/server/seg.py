@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -24,6 +24,17 @@ Mask = npt.NDArray[np.uint8]
 
 _SERIES_NUMBER = 900
 _PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")
+_MAY_BE_EMPTY = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
 _BODY_STRUCTURE = Code(value="123037004", meaning="Anatomical structure")
 _OWN_SCHEME = "99AUTOWEAK"
 _COLOURS = ((220, 60, 60), (90, 160, 220), (90, 200, 140), (220, 160, 60), (157, 108, 162), (120, 190, 60))
@@ -67,7 +78,9 @@ def write_seg(path: Path, mask: Mask, *, image: StudyImage, task: Task, made_by:
     if not sources:
         raise BadRequestError(f"Image {image.image_id} is not DICOM, so it has no DICOM segmentation.")
     uid = UID()
-    dataset = Segmentation(
+    dataset = _made(
+        Segmentation,
+        image.image_id,
         source_images=sources,
         pixel_array=_frames(mask, image),
         segmentation_type=SegmentationTypeValues.BINARY,
@@ -166,9 +179,36 @@ def _sources(image: StudyImage) -> list[Any]:
             sources = [one_frame(pydicom.dcmread(image.path), image.frame)]
         else:
             sources = [pydicom.dcmread(file) for file in _files(image)]
-    for source in () if image.geometry.is_volume else sources:
-        _mend(source)
+    for source in sources:
+        _fill(source)
+        if not image.geometry.is_volume:
+            _mend(source)
+        elif not source.get("SliceThickness") and image.geometry.affine is not None:
+            source.SliceThickness = float(np.linalg.norm(image.geometry.affine[:3, 2]))
     return sources
+
+
+def _fill(source: Any) -> None:
+    """Add, empty and in memory, what every header must have and what de-identified ones often lack."""
+    for keyword in _MAY_BE_EMPTY:
+        if keyword not in source:
+            setattr(source, keyword, None)
+
+
+def _made(kind: Callable[..., Any], image_id: str, **elements: Any) -> Any:
+    """What highdicom makes of `elements`.
+
+    Raises:
+        BadRequestError: the header of the image lacks what it takes.
+    """
+    try:
+        return kind(**elements)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # What highdicom says may quote the header.
+        raise BadRequestError(
+            f"No DICOM segmentation of image {image_id} can be written: its headers lack what one refers to, as the "
+            "frame of reference or the place of a slice. Export the images with complete headers."
+        ) from None
 
 
 def _mend(picture: Any) -> None:

@@ -110,7 +110,7 @@ class Takeover:
             image, _ = self._live.image(self._store.study(image_id))
             read = read_seg(path, image=image)
             if read.made_by is not MadeBy.AUTOMATIC:
-                self._store.save_found(image_id, image, by_name(read.mask, read.names, self._live.task))
+                self._store.save_found(image_id, image, by_name(read.mask, read.names, self._live.task, strict=True))
         except UpstreamError:
             raise
         except AutoweakError as error:

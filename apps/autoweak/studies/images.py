@@ -75,7 +75,7 @@ def read_image(
         loaded = read_stored(path, frame=frame)
         array, notes = stored_module.finite(loaded.array)
         geometry = _geometry(loaded, plane=plane)
-        digest = _digest(path, frame)
+        digest = image_sha256(path, frame)
     except ImageError as error:
         msg = f"The image {path.name} cannot be read: {error}."
         raise ImageError(msg) from error
@@ -138,7 +138,12 @@ def _geometry(loaded: Stored, *, plane: str) -> Geometry:
     )
 
 
-def _digest(path: Path, frame: int | None) -> str:
+def image_sha256(path: Path, frame: int | None = None) -> str:
+    """The hash of an image as `StudyImage` has it, without reading its pixels.
+
+    Raises:
+        ImageError: it went away.
+    """
     try:
         if frame is not None:
             status = path.stat()

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoweak.errors import ImageError
-from autoweak.loop.coarse import read_patients
 from autoweak.loop.context import Context
+from autoweak.loop.patients import Patients, read_patients
 from autoweak.progress import each
 from autoweak.resources import resource_path
-from autoweak.studies import patients_of
 from autoweak.synthesis.bundle import BUNDLE, noise_schedule_of, sampling_scheduler
 from autoweak.synthesis.copies import distances
 from autoweak.synthesis.generator import Generator
@@ -125,7 +124,7 @@ def synthesise(context: Context, request: Request) -> Synthesised:
 
 def _training_images(context: Context) -> list[TrainingImage]:
     """The unlabelled images to learn from; unreadable ones become problems, those left out a note."""
-    patients = {**patients_of(context.studies.studies), **read_patients(context.studies.root)}
+    patients = Patients.of(context.studies.studies, read_patients(context.studies.root)).joined()
     with_gold = {patients[study.image_id] for study in context.studies.gold if study.image_id in patients}
     gold = {read[0].sha256 for study in context.studies.gold if (read := context.read(study)) is not None}
     context.progress.stage("Reading unlabelled images")

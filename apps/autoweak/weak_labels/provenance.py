@@ -118,6 +118,7 @@ class Inputs(_Record):
             self.coarse.sha256,
             self.promptable.sha256,
             self.promptable.contract,
+            self.promptable.precision,
             self.policy,
             self.seed,
             self.quality_model,

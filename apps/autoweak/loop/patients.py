@@ -1,13 +1,16 @@
-"""Which images of an experiment are of one patient, from DICOM headers and from `patients.csv`."""
+"""Which images are of one patient, from DICOM headers and from `patients.csv`."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoweak.loop.coarse import read_patients
+from autoweak.errors import StudiesError
 from autoweak.studies import Study, patients_of
+
+PATIENTS_FILE = "patients.csv"
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,18 @@ class Patients:
         ids = {study.image_id for study in known}
         return cls({name: patient for name, patient in told.items() if name in ids}, patients_of(known))
 
+    def joined(self) -> dict[str, str]:
+        """Image id to patient. An image without a row is of the patient told of others with the same header."""
+        told_of = {self.headers[name]: patient for name, patient in sorted(self.told.items()) if name in self.headers}
+        by_header = {
+            name: f"told {told_of[patient]}" if patient in told_of else f"header {patient}"
+            for name, patient in self.headers.items()
+        }
+        return {**by_header, **{name: f"told {patient}" for name, patient in self.told.items()}}
+
     def groups(self) -> dict[str, str]:
-        """Image id to patient; nothing where all images are of one, which is a made-up id more often than not."""
-        found = {**{name: f"header {patient}" for name, patient in self.headers.items()}}
-        found.update({name: f"told {patient}" for name, patient in self.told.items()})
+        """As `joined`; nothing where all images are of one, which is a made-up id more often than not."""
+        found = self.joined()
         return found if len(set(found.values())) > 1 else {}
 
     def share(self, image_id: str, others: Patients) -> bool:
@@ -59,3 +70,24 @@ def told_of_evaluation(studies: Path, images: Path, *, inside: Iterable[str]) ->
     own = set(inside)
     rows = {name: patient for name, patient in read_patients(studies).items() if name not in own}
     return {**rows, **read_patients(images)}
+
+
+def read_patients(studies: Path) -> dict[str, str]:
+    """Image id to patient, from `patients.csv` (columns `image_id`, `patient`) in the studies, if it is there.
+
+    Raises:
+        StudiesError: when the file has not these columns.
+    """
+    path = studies / PATIENTS_FILE
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = csv.DictReader(stream)
+            if not {"image_id", "patient"} <= set(rows.fieldnames or ()):
+                has = ", ".join(rows.fieldnames or ()) or "none"
+                raise StudiesError(f"{path} needs the columns image_id and patient, and has {has}.")
+            pairs = [((row["image_id"] or "").strip(), (row["patient"] or "").strip()) for row in rows]
+    except (UnicodeDecodeError, csv.Error):
+        raise StudiesError(f"{path} is no table in UTF-8: save it as CSV UTF-8.") from None
+    return {image_id: patient for image_id, patient in pairs if image_id and patient}
