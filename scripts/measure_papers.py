@@ -59,8 +59,8 @@ MEASUREMENTS = (
     Measurement(
         "s1_chest_xray",
         "chest_xray",
-        ("gold_only", "s1_box", "coarse_as_weak"),
-        {"gold": [15], "weak": [100], "ground": False},
+        ("s1_box", "s1_box_all", "s1_points"),
+        {"gold": [15], "weak": [100]},
     ),
     Measurement("s2_hippocampus_mr", "hippocampus_mr", ("s2_box",)),
     Measurement("s3_two_lungs", "two_lungs", _S3, {"gold": [12]}),

@@ -62,8 +62,17 @@ def test_simulated_prompts_stay_in_the_slice_and_on_the_right_side_of_the_outlin
         outside = [(x, y) for x, y, positive in prompt.points if not positive]
         assert len(inside) == 1
         assert all(truth[prompt.slice_index, int(y), int(x)] == prompt.label for x, y in inside)
-        if per == "class":
-            assert all(truth[prompt.slice_index, int(y), int(x)] != prompt.label for x, y in outside)
+        assert all(truth[prompt.slice_index, int(y), int(x)] != prompt.label for x, y in outside)
+
+
+def test_negative_points_of_a_component_lie_outside_the_others_of_its_label() -> None:
+    truth = np.zeros((1, 40, 40), dtype=np.uint8)
+    truth[0, 10:20, 5:15] = truth[0, 10:20, 22:32] = 1
+    for seed in range(30):
+        prompts = simulated(truth, labels=(1,), policy=BOTH, per="component", jitter=0, seed=seed)
+        places = [(int(y), int(x)) for prompt in prompts for x, y, positive in prompt.points if not positive]
+        assert len(places) == 4
+        assert not any(truth[0][place] for place in places)
 
 
 @settings(max_examples=25, deadline=None)

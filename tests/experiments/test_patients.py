@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from autoweak.errors import ExperimentError
 from autoweak.experiments.material import Draw, Known, Material
+from autoweak.experiments.run import Numbered, bench_of
 from autoweak.loop.patients import Patients
+from autoweak.progress import NoProgress
 from autoweak.studies import Study
 from autoweak.tasks import Task
 from tests.experiments.test_run_experiment import plan_of
@@ -42,6 +44,20 @@ def test_a_row_of_an_image_of_the_studies_says_nothing_of_another_image_with_its
     shutil.move(data / "images" / "disc20.png", data / "images" / "disc3.png")
     shutil.move(data / "labels" / "disc20.png", data / "labels" / "disc3.png")
     assert _evaluated(data, task) == ["disc21", "disc22", "disc3"]
+
+
+def test_patients_that_change_make_other_cells(data: Path, task: Task) -> None:
+    def keys() -> tuple[str, str]:
+        plan = plan_of(data, task)
+        bench = bench_of(plan, plan.cells()[-1], Numbered(NoProgress(), 1, 1))
+        return bench.key, bench.label_key
+
+    before = keys()
+    gold = [known.image_id for known in plan_of(data, task).material.gold]
+    (data / "studies" / "patients.csv").write_text(HEAD + f"{gold[0]},anna\n{gold[1]},bert\n")
+    after = keys()
+    assert before[0] != after[0]
+    assert before[1] != after[1]
 
 
 def test_nothing_left_to_evaluate_on_is_one_sentence(data: Path, task: Task) -> None:

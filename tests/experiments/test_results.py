@@ -90,6 +90,39 @@ def test_rows_are_tested_against_the_reference_with_as_much_gold() -> None:
     assert rows["s1_box", 50, 5].comparison.ties == 8
 
 
+def test_a_failed_seed_is_no_gain() -> None:
+    """The seeds that are left may be the easy ones: here the method is the worse one in the seed that both have."""
+    rows = _rows(
+        _result("gold_only", [value - 0.2 for value in LOW], seed=0),
+        _result("gold_only", HIGH, seed=1),
+        _result("s1_box", [value - 0.05 for value in HIGH], weak=50, seed=1),
+    )
+    row = rows["s1_box", 25, 50]
+    assert row.summary.mean > rows["gold_only", 25, 0].summary.mean
+    assert row.comparison is not None
+    assert row.comparison.difference.mean == pytest.approx(-0.05)
+    assert verdict(row) == "no: gold_only"
+    assert cells_of(row)[HEADER.index("between seeds")] == "(1 of 2 seeds)"
+    assert cells_of(rows["gold_only", 25, 0])[HEADER.index("between seeds")].startswith("± ")
+
+
+def test_arms_without_a_seed_in_common_are_not_compared() -> None:
+    rows = _rows(_result("gold_only", LOW, seed=0), _result("s1_box", HIGH, weak=50, seed=1))
+    assert rows["s1_box", 25, 50].comparison is None
+    assert verdict(rows["s1_box", 25, 50]) == "no: gold_only"
+
+
+def test_the_ground_has_as_many_synthetic_images() -> None:
+    fewer = _result("ellipse", [value + 0.3 for value in HIGH])
+    fewer.weak["synthetic"] = 50
+    more = _result("s1_box", HIGH)
+    more.weak["synthetic"] = 250
+    rows = _rows(_result("gold_only", LOW), more, fewer)
+    assert verdict(rows["s1_box", 25, 0]) == "yes"
+    fewer.weak["synthetic"] = 250
+    assert verdict(_rows(_result("gold_only", LOW), more, fewer)["s1_box", 25, 0]) == "no: ellipse"
+
+
 def test_the_layout_is_counts_by_arms() -> None:
     rows = _rows(_result("gold_only", LOW), _result("s1_box", HIGH, weak=25), _result("s1_box", HIGH, weak=50))
     (table,) = layout_table(list(rows.values()))

@@ -74,6 +74,13 @@ def test_those_without_a_mark_and_those_of_a_generator_that_saw_the_evaluation_a
         plan_of(data, task, arms=[_arm(2)], weak=[0], ground=False)
 
 
+def test_those_of_an_unknown_generator_are_left_out(data: Path, task: Task) -> None:
+    _add(data, 2)
+    (data / "studies" / ".autoweak" / "synthetic.json").unlink()
+    with pytest.raises(ExperimentError, match="asks for 2 synthetic images, and 0"):
+        plan_of(data, task, arms=[_arm(2)], weak=[0], ground=False)
+
+
 def test_they_are_never_gold_and_never_evaluated_on(data: Path, task: Task) -> None:
     _add(data, 2)
     drawn = sorted((data / "studies" / "synthetic").glob("synthetic-*.png"))

@@ -46,6 +46,12 @@ def test_the_most_probable_come_first_when_asked(three: npt.NDArray[np.float64])
     assert _areas(three, keep="probability") == [4, 36, 100]
 
 
+def test_all_are_one_when_asked(three: npt.NDArray[np.float64]) -> None:
+    assert _areas(three, keep="all", components=1) == [140]
+    assert _areas(three, keep="all", minimum_area=0.01) == [136]
+    assert _areas(np.zeros((9, 9)), keep="all") == []
+
+
 def test_small_ones_are_dropped_against_the_slice_and_against_the_largest(three: npt.NDArray[np.float64]) -> None:
     assert _areas(three, minimum_area=0.01) == [100, 36]
     assert _areas(three, relative_area=0.5) == [100]

@@ -219,6 +219,7 @@ def bench_of(plan: Plan, cell: Cell, progress: Progress) -> Bench:
         "pool": _plain(draw.pool),
         "synthetic": _plain(draw.synthetic),
         "evaluation": _plain(plan.material.evaluation),
+        **_patients(plan, (*draw.gold, *draw.pool)),
     }
     return Bench(
         arm=ARMS[entry.arm],
@@ -238,6 +239,7 @@ def _inputs(plan: Plan, entry: ArmEntry, draw: Draw, seed: int) -> dict[str, Any
     from autoweak.training.start import start_sha256
 
     return {
+        **_patients(plan, draw.gold),
         "arm": entry.arm,
         "options": entry.label_options(),
         "task": plan.task.model_dump(mode="json", exclude={"segments"}),
@@ -249,6 +251,13 @@ def _inputs(plan: Plan, entry: ArmEntry, draw: Draw, seed: int) -> dict[str, Any
         "seed": seed,
         "version": autoweak.__version__,
     }
+
+
+def _patients(plan: Plan, images: tuple[Known, ...]) -> dict[str, dict[str, str]]:
+    """Who the images are of, as far as is known: folds, and what each may learn from, depend on it."""
+    known = plan.material.patients
+    found = {one.image_id: known[one.image_id] for one in images if one.image_id in known}
+    return {"patients": found} if found else {}
 
 
 def _plain(images: tuple[Known, ...]) -> list[list[str]]:

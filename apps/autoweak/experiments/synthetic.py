@@ -15,7 +15,7 @@ def synthetic_images(context: Context, evaluation: Sequence[Known]) -> tuple[Kno
     """The marked images in the studies' synthetic folder, in order of id.
 
     Left out, each with a note: images without a mark, which anybody may have put there, and those whose generator has
-    learned from an image that is evaluated on.
+    learned from an image that is evaluated on, or from nobody knows what.
 
     Args:
         context: of the studies; its workspace has the register of synthetic images.
@@ -36,7 +36,11 @@ def _known(context: Context, study: Study, apart: set[str]) -> Known | None:
     if mark is None:
         context.notes.append(f"{study.image_id} lies among the synthetic images without their mark, and is not used.")
         return None
-    if apart & set(register.learned_from(mark) or ()):
+    seen = register.learned_from(mark)
+    if seen is None:
+        context.notes.append(f"{study.image_id} is not used: what its generator learned from is not known here.")
+        return None
+    if apart & set(seen):
         context.notes.append(f"{study.image_id} is not used: its generator learned from an image that is evaluated on.")
         return None
     return Known(study, read[0].sha256, mark=mark)

@@ -33,13 +33,21 @@ def cells_of(row: Row) -> list[object]:
         _labels(row),
         summary.mean,
         f"{summary.low:.3f} to {summary.high:.3f}",
-        None if row.deviation is None else f"± {row.deviation:.3f}",
+        _between(row),
         row.iou,
         _distance(row),
         None if row.comparison is None else f"{row.comparison.difference.mean:+.3f}",
         p_value(row.p_holm),
         verdict(row),
     ]
+
+
+def _between(row: Row) -> str | None:
+    """Standard deviation between seeds, and how many there are where some failed."""
+    told = [] if row.deviation is None else [f"± {row.deviation:.3f}"]
+    if len(row.seeds) < row.planned:
+        told.append(f"({len(row.seeds)} of {row.planned} seeds)")
+    return " ".join(told) or None
 
 
 def _labels(row: Row) -> str:
@@ -97,7 +105,8 @@ def main_table(rows: Sequence[Row], plan: Plan) -> Table:
         header=tuple(HEADER[place] for place in shown),
         rows=tuple(tuple(plain(line[place]) for place in shown) for line in cells),
         note=(
-            f"Dice: mean over images of the mean over labels and seeds; interval by bootstrap over images. Difference "
+            f"Dice: mean over images of the mean over labels and seeds; interval by bootstrap over images. Where seeds "
+            f"failed, arms are compared over those that both have. Difference "
             f"and p: image by image against {plan.reference} with the same labels, Wilcoxon's signed-rank test, "
             f"corrected by Holm for all rows. Above the ground: the interval of the difference to each ground arm with "
             f"the same labels lies above 0; else the arms that it is not shown to beat are named. HD95 leaves out "

@@ -23,7 +23,8 @@ def keep_components(binary: BoolArray, probability: FloatArray, *, policy: Promp
         policy: smallest area, peak, how many, which first.
 
     Returns:
-        (h, w) bool each; of equal ones, the one met first row by row comes first.
+        (h, w) bool each; of equal ones, the one met first row by row comes first. One alone, of all that count
+        together, where the policy keeps all.
     """
     numbered, count = ndimage.label(binary, structure=_NEIGHBOURS[policy.connectivity])
     if count == 0:
@@ -36,7 +37,10 @@ def keep_components(binary: BoolArray, probability: FloatArray, *, policy: Promp
     if not counts.any():
         return ()
     counts &= areas >= policy.relative_area * areas[counts].max()
-    rank = areas if policy.keep is Keep.AREA else ndimage.mean(probability, numbered, numbers)
-    kept = sorted(numbers[counts], key=lambda number: -rank[number - 1])[: policy.components]
-    masks = (numbered == number for number in kept)
+    if policy.keep is Keep.ALL:
+        masks = [np.isin(numbered, numbers[counts])]
+    else:
+        rank = areas if policy.keep is Keep.AREA else ndimage.mean(probability, numbered, numbers)
+        kept = sorted(numbers[counts], key=lambda number: -rank[number - 1])[: policy.components]
+        masks = [numbered == number for number in kept]
     return tuple(ndimage.binary_fill_holes(mask) if policy.fill_holes else mask for mask in masks)

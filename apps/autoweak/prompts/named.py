@@ -14,12 +14,12 @@ _S1_BOX_LEVELS = (120, 168, 100, 50, 25)
 _S1_POINT_LEVELS = (225, 168, 100, 50, 25)
 
 
-def _published(name: str, kind: PromptKind, levels: Sequence[int]) -> PromptPolicy:
+def _published(name: str, kind: PromptKind, levels: Sequence[int], *, keep: Keep = Keep.AREA) -> PromptPolicy:
     """A policy that does what the released code of S1 does, its weaknesses included.
 
     Its maps are 8-bit images of 256 × 256, so a level is a count out of 255; coordinates are scaled to
-    the slice and rounded. One component, the largest, of 4 neighbours; no margin, no smallest area: one
-    pixel of probability 0.1 makes a prompt, so an image with nothing in it gets one as well. The box
+    the slice and rounded. One component, the largest, of 4 neighbours (or all, see `keep`); no margin, no smallest
+    area: one pixel of probability 0.1 makes a prompt, so an image with nothing in it gets one as well. The box
     cascade's second level lies above its first, and so never decides. The point policy's "negative"
     point is drawn from the whole image, has row and column exchanged and carries SAM's label -1, which
     marks padding: its place has no effect on the mask, so none is made here (the only trace it could
@@ -33,7 +33,7 @@ def _published(name: str, kind: PromptKind, levels: Sequence[int]) -> PromptPoli
         minimum_area=0.0,
         components=1,
         relative_area=0.0,
-        keep=Keep.AREA,
+        keep=keep,
         connectivity=4,
         fill_holes=False,
         positive=Positive.MEDIAN,
@@ -60,6 +60,8 @@ POLICIES: Mapping[str, PromptPolicy] = _named(
     PromptPolicy(name="box_points", kind=PromptKind.BOX_POINTS, negatives=2),
     PromptPolicy(name="two_pass", kind=PromptKind.BOX_POINTS, negatives=2, passes=2),
     _published("s1_box_published", PromptKind.BOX, _S1_BOX_LEVELS),
+    # As another copy of the notebook has it, and as S1's own weak labels of lungs are: a box around both.
+    _published("s1_box_all_published", PromptKind.BOX, _S1_BOX_LEVELS, keep=Keep.ALL),
     _published("s1_points_published", PromptKind.POINTS, _S1_POINT_LEVELS),
 )
 

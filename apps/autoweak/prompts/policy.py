@@ -28,7 +28,8 @@ class PromptPolicy:
         minimum_area: a component counts only if it covers this fraction of the slice, 0 to 1.
         components: at most this many components of a class in a slice.
         relative_area: components below this fraction of the largest one's area are dropped, 0 to 1.
-        keep: which components come first when there are more than `components`.
+        keep: which components come first when there are more than `components`; or all as one, whatever
+            `components` says.
         connectivity: 4 or 8 neighbours join a component.
         fill_holes: close the holes of a component.
         margin: widens the box by this fraction of its width and height on each side, inside the image.

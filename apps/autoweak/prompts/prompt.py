@@ -41,6 +41,8 @@ class Keep(str, Enum):
     """The largest, as S1 does."""
     PROBABILITY = "probability"
     """The highest mean probability, as S3 does."""
+    ALL = "all"
+    """None is left out: all together are one, as in a second copy of S1's code."""
 
 
 class Positive(str, Enum):

@@ -90,7 +90,7 @@ ARMS = (
         "ground",
         _coarse_as_weak,
         role=Role.GROUND,
-        takes=FILTER,
+        takes=FILTER | {"synthetic"},
     ),
     Arm(
         "ellipse",
@@ -98,7 +98,7 @@ ARMS = (
         "ground",
         _ellipse,
         role=Role.GROUND,
-        takes=FILTER,
+        takes=FILTER | {"synthetic"},
     ),
     Arm(
         "full_truth",

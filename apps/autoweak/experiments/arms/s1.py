@@ -109,6 +109,13 @@ ARMS = (
         takes=FILTER | {"synthetic"},
     ),
     Arm(
+        "s1_box_all",
+        "Gold + weak labels, one box around all that was found, as in another copy of S1's released code.",
+        "S1 rows 2 to 10, an object of several parts",
+        lambda bench: _prompted(bench, "s1_box_all_published"),
+        takes=FILTER | {"synthetic"},
+    ),
+    Arm(
         "s1_points",
         "Gold + weak labels, points as S1's released code makes them.",
         "S1 rows 2 to 10",

@@ -73,8 +73,9 @@ def simulated(
     for index, of_slice in enumerate(truth):
         rng = np.random.default_rng([seed, index])
         for label in labels:
-            for part in _parts(of_slice == label, per):
-                prompts.append(_prompt(part, label, index, policy=policy, box=_Box(margin, jitter), rng=rng))
+            whole = of_slice == label
+            for part in _parts(whole, per):
+                prompts.append(_prompt(part, whole, label, index, policy=policy, box=_Box(margin, jitter), rng=rng))
     return tuple(prompts)
 
 
@@ -88,13 +89,21 @@ def _parts(mask: BoolArray, per: str) -> Iterator[BoolArray]:
 
 
 def _prompt(
-    part: BoolArray, label: int, index: int, *, policy: PromptPolicy, box: _Box, rng: np.random.Generator
+    part: BoolArray,
+    whole: BoolArray,
+    label: int,
+    index: int,
+    *,
+    policy: PromptPolicy,
+    box: _Box,
+    rng: np.random.Generator,
 ) -> Prompt:
+    """The prompt of a part of a label in a slice; negative points lie outside the whole of it."""
     area = int(part.sum())
     points: tuple[tuple[float, float, bool], ...] = ()
     if policy.kind.has_points:
         outside = negative_points(
-            part.astype(np.float32), part, threshold=1.0, area=area, others=(), count=policy.negatives, rng=rng
+            whole.astype(np.float32), whole, threshold=1.0, area=area, others=(), count=policy.negatives, rng=rng
         )
         inside = positive_point(part, rule=Positive.INTERIOR)
         points = ((*inside, True), *((x, y, False) for x, y in outside))
