@@ -75,6 +75,13 @@ def test_only_predictions_are_replaced(trained: Workspace, task: Task, tmp_path:
     (images / "b.png").unlink()  # else it is an image of its own
     for _ in range(2):
         assert into(tmp_path / "out") == (["a.png", "b.png"], [])
+    drawn = Image.fromarray(np.eye(20, 30, dtype=np.uint8))
+    drawn.save(tmp_path / "out" / "a.png")  # a person has corrected it
+    written, (problem,) = into(tmp_path / "out")
+    assert written == ["b.png"]
+    assert "is not as a prediction left it" in problem
+    with Image.open(tmp_path / "out" / "a.png") as kept:
+        assert np.array_equal(np.asarray(kept), np.asarray(drawn))
 
 
 def test_missing_model_is_one_sentence(trained: Workspace, task: Task, tmp_path: Path, studies: Path) -> None:

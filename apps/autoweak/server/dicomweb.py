@@ -132,8 +132,9 @@ class DicomWebDatastore(FolderDatastore):
         with FileLock(self._live.workspace.root / "sent.lock"):
             if sent.is_file() and sent.read_text(encoding="utf-8") == sidecar.mask.sha256:
                 return
-            # A person may have labelled the image or changed the mask since it was listed.
-            if self.study(study.image_id).gold is not None or file_sha256(path) != sidecar.mask.sha256:
+            # A person may have labelled the image, or changed or removed the mask, since it was listed.
+            untouched = path.is_file() and file_sha256(path) == sidecar.mask.sha256
+            if self.study(study.image_id).gold is not None or not untouched:
                 return
             image, _ = self._live.image(study)
             mask = read_label(path, image=image, task=self._live.task).mask
