@@ -20,3 +20,12 @@ def data_dir() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several processes: a file's tests stay together, and those of the server, which share servers, all do."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        group = "server" if item.path.parent.name == "server" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))

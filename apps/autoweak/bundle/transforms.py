@@ -136,15 +136,17 @@ class SaveMaskd(SaveImaged):  # type: ignore[misc]  # a SaveImaged, so that MONA
     def __init__(self, keys: Any, *, output_dir: str, task: Mapping[str, Any] | str, image_key: str = "image") -> None:
         MapTransform.__init__(self, keys)
         self._folder, self._task, self._image_key = Path(output_dir), task_of(task), image_key
+        self._masks: PredictionFolder | None = None
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Data:
         """Write, and leave the data as they are."""
-        folder = PredictionFolder(self._folder)
+        if self._masks is None:
+            self._masks = PredictionFolder(self._folder)
         result = dict(data)
         for key in self.key_iterator(result):
             image = read_again(result[self._image_key], self._task)
             mask = to_slices(torch.as_tensor(result[key]))[:, 0].numpy()
-            folder.write(mask, image=image)
+            self._masks.write(mask, image=image)
         return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from autoweak.errors import StudiesError
 from autoweak.hashing import file_sha256
 from autoweak.studies import StudyImage, mask_suffix, write_mask
 
-# Hash and name of each mask that predictions have written here, one a line.
-_WRITTEN = ".autoweak-predictions"
+# Hash and name of each mask that predictions have written into a folder, one a line. It lies beside the folder, which
+# holds masks alone.
+_WRITTEN = ".{folder}.autoweak-predictions"
 _LABEL_FOLDERS = ("final", "original")
 
 
@@ -34,7 +36,7 @@ class PredictionFolder:
                 f"{folder} holds the labels of studies, where predictions never go: choose another --out folder."
             )
         self._folder = folder
-        self._record = folder / _WRITTEN
+        self._record = resolved.parent / _WRITTEN.format(folder=resolved.name)
         self._own = set(self._record.read_text(encoding="utf-8").splitlines()) if self._record.is_file() else set()
 
     def write(self, mask: npt.NDArray[Any], *, image: StudyImage) -> Path:
@@ -57,7 +59,8 @@ class PredictionFolder:
         write_mask(partial, mask, image=image)
         # Before the mask gets its name: one that a killed run leaves is known.
         line = self._line(partial, name)
-        with self._record.open("a", encoding="utf-8") as record:
+        # Where nothing may be written beside the folder, the masks will be kept as if a person had put them there.
+        with contextlib.suppress(OSError), self._record.open("a", encoding="utf-8") as record:
             record.write(f"{line}\n")
         self._own.add(line)
 
