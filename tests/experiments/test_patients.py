@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from autoweak.errors import ExperimentError
 from autoweak.experiments.material import Draw, Known, Material
 from autoweak.experiments.run import Numbered, bench_of
-from autoweak.loop.patients import Patients
 from autoweak.progress import NoProgress
 from autoweak.studies import Study
+from autoweak.studies.patients import Patients
 from autoweak.tasks import Task
 from tests.experiments.test_run_experiment import plan_of
 

@@ -12,9 +12,9 @@ from autoweak.loop.coarse import gold_folds, known_patients
 from autoweak.loop.context import Context
 from autoweak.loop.gold import read_gold
 from autoweak.loop.label import Labeller
-from autoweak.loop.patients import Patients, read_patients
 from autoweak.loop.retrain import cross_fitted
 from autoweak.loop.run import run
+from autoweak.studies.patients import Patients, read_patients
 from autoweak.tasks import Task
 
 _TABLE = "image_id,patient\ndisc0,anna\ndisc1,anna\ndisc2,bert\ndisc3,bert\ndisc7,anna\n"

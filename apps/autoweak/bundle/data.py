@@ -8,8 +8,8 @@ from typing import Any
 
 from autoweak.bundle.calls import one_sentence
 from autoweak.errors import StudiesError
-from autoweak.loop.patients import Patients, read_patients
 from autoweak.studies import Study, folds, image_id_of, list_images, open_studies
+from autoweak.studies.patients import Patients, read_patients
 
 Pair = dict[str, Any]
 REFUSE, SKIP = "refuse", "skip"

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from autoweak.errors import AutoweakError, ExperimentError
 from autoweak.hashing import file_sha256
 from autoweak.loop.context import Context
-from autoweak.loop.patients import Patients, read_patients, told_of_evaluation
 from autoweak.progress import each
 from autoweak.studies import StudiesFolder, Study, StudyImage, list_images, read_label
+from autoweak.studies.patients import Patients, read_patients, told_of_evaluation
 from autoweak.synthesis.marks import Mark
 from autoweak.training.seeds import derive_seed
 

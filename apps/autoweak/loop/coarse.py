@@ -11,8 +11,8 @@ import autoweak
 from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold, gold_hashes
 from autoweak.loop.masks import held_out_dice
-from autoweak.loop.patients import PATIENTS_FILE, Patients, read_patients
 from autoweak.studies import folds as split
+from autoweak.studies.patients import PATIENTS_FILE, Patients, read_patients
 from autoweak.workspace import ModelKind, ModelVersion, fingerprint
 
 if TYPE_CHECKING:

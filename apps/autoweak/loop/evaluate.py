@@ -29,10 +29,10 @@ from autoweak.loop.context import Context
 from autoweak.loop.gold import read_gold
 from autoweak.loop.label import Labeller, calibrated
 from autoweak.loop.masks import mask_of
-from autoweak.loop.patients import Patients, read_patients, told_of_evaluation
 from autoweak.loop.retrain import best_of, current_coarse, labelling_version
 from autoweak.progress import each
 from autoweak.studies import Study, image_sha256, list_images, read_label
+from autoweak.studies.patients import Patients, read_patients, told_of_evaluation
 from autoweak.tables import format_table
 from autoweak.weak_labels.verdict import Status, Verdict
 from autoweak.workspace import ModelChoice, ModelKind, ModelVersion

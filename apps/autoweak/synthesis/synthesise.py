@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from autoweak.errors import ImageError
 from autoweak.loop.context import Context
-from autoweak.loop.patients import Patients, read_patients
 from autoweak.progress import each
 from autoweak.resources import resource_path
+from autoweak.studies.patients import Patients, read_patients
 from autoweak.synthesis.bundle import BUNDLE, noise_schedule_of, sampling_scheduler
 from autoweak.synthesis.copies import distances
 from autoweak.synthesis.generator import Generator
