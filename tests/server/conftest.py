@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -35,6 +36,7 @@ Start = Callable[..., Server]
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts servers, and stops them when the tests are over."""
+    _be_alone(tmp_path_factory)
     running = []
 
     def begin(studies: Path | str, **conf: object) -> Server:
@@ -48,6 +50,15 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
         process.send_signal(signal.SIGTERM)
     for process in running:
         process.wait(timeout=20)
+
+
+def _be_alone(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Of several processes that test, one starts servers: two that start at once both make the app's folders."""
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        sign = tmp_path_factory.getbasetemp().parent / "server_tests"
+        with contextlib.suppress(FileExistsError), sign.open("x") as file:
+            file.write(worker)
+        assert sign.read_text() == worker, "tests/server was split: see tests/conftest.py on schedulers"
 
 
 def _launch(studies: Path | str, folder: Path, conf: dict[str, object]) -> tuple[subprocess.Popen[bytes], Server]:
