@@ -172,6 +172,48 @@ def test_a_weak_label_of_an_image_that_was_replaced_is_made_again(
     assert obedient[1].asked == asked + 1
 
 
+def test_trainings_on_weak_labels_are_as_long_as_the_experiment_says(
+    data: Path, task: Task, obedient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reference is not, but where it says so itself; weak labels do not depend on it."""
+    from autoweak.experiments.arms import members
+    from autoweak.training import cross_validation
+
+    run_of(data, task, ground=False)
+    asked, epochs = obedient[1].asked, []
+    for module in (cross_validation, members):
+        real = module.train_fold
+        monkeypatch.setattr(
+            module, "train_fold", lambda *a, real=real, **k: epochs.append(k["epochs"]) or real(*a, **k)
+        )
+    longer = {"arm": "gold_only", "title": "gold_only for longer", "length": 4}
+    arms = ["gold_only", longer, "s1_box", "s3_trained_raw", {"arm": "s1_points", "length": 1}, "autoweak"]
+    plan = plan_of(data, task, arms=arms, length=3)
+    assert {entry.name: entry.length for entry in plan.entries} == {
+        "gold_only": None,
+        "gold_only for longer": 4,
+        "s1_box": 3,
+        "s3_trained_raw": 3,
+        "s1_points": 1,
+        "autoweak": None,
+        "coarse_as_weak": 3,
+        "ellipse": 3,
+        "full_truth": 3,
+    }
+    assert plan.reference == "gold_only"
+    assert "epochs each: 1 to 4;" in str(outlook(plan))
+    for name, expected in (("gold_only for longer", 4), ("s1_box", 3), ("s3_trained_raw", 3), ("s1_points", 1)):
+        epochs.clear()
+        (cell,) = [cell for cell in plan.cells() if cell.name == name]
+        bench = run_module.bench_of(plan, cell, NoProgress())
+        bench.arm.make(bench)
+        assert epochs == [expected] * task.coarse.folds, name
+    again = run_of(data, task, ground=False, length=1)
+    assert again.resumed == 1
+    assert run_of(data, task, ground=False, length=3).resumed == 0
+    assert obedient[1].asked == asked + 3  # the points of s1_points
+
+
 @pytest.mark.slow
 def test_all_arms_train_the_network_that_the_task_names(data: Path, task: Task) -> None:
     coarse = task.coarse.model_copy(update={"network": CoarseNetwork.UNETPLUSPLUS, "start": False})

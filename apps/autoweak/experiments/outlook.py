@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from autoweak.errors import AutoweakError
-from autoweak.experiments.arms import ARMS
-from autoweak.experiments.arms.bench import ArmContext
+from autoweak.experiments.arms.bench import ArmContext, Bench
 from autoweak.experiments.cells import load_result
 from autoweak.experiments.run import Plan, bench_of
 from autoweak.loop.coarse import training_inputs
@@ -23,7 +22,7 @@ class Outlook:
         cells: of the experiment; `done`: how many are kept already, by this or another experiment on the studies.
         coarse: coarse models to train, each shared by all arms with the same gold labels and seed.
         others: cells that train something of their own; fewer trainings, where arms end up with equal weak labels.
-        networks: how many networks are trained for each; `epochs`: how long.
+        networks: how many networks are trained for each; `epochs`: how long, from the shortest to the longest.
     """
 
     cells: int
@@ -31,7 +30,7 @@ class Outlook:
     coarse: int
     others: int
     networks: int
-    epochs: int
+    epochs: tuple[int, int]
 
     def __str__(self) -> str:
         """As the command line says it before it begins."""
@@ -39,9 +38,13 @@ class Outlook:
             return f"Plan: all {self.cells} cells are done already; nothing to train."
         return (
             f"Plan: {self.cells} cells, {self.done} done already; to train: coarse models {self.coarse}, others at "
-            f"most {self.others} (networks each: {self.networks}, epochs each: {self.epochs}; learned prompts have a "
+            f"most {self.others} (networks each: {self.networks}, epochs each: {self._range()}; learned prompts have a "
             "recipe of their own)."
         )
+
+    def _range(self) -> str:
+        shortest, longest = self.epochs
+        return str(longest) if shortest == longest else f"{shortest} to {longest}"
 
 
 def outlook(plan: Plan) -> Outlook:
@@ -52,19 +55,24 @@ def outlook(plan: Plan) -> Outlook:
         bench = bench_of(plan, cell, NoProgress())
         if load_result(plan.workspace.root, cell, bench.key) is None:
             missing.append((cell, bench))
-    coarse = {(cell.gold, cell.repeat): bench.context for cell, bench in missing if _needs_coarse(bench.arm.name)}
+    coarse = {(cell.gold, cell.repeat): bench.context for cell, bench in missing if _needs_coarse(bench)}
+    trainings = [bench.epochs for _, bench in missing if _trains(bench)]
     return Outlook(
         cells=len(plan.cells()),
         done=len(plan.cells()) - len(missing),
         coarse=sum(not _is_trained(context) for context in coarse.values()),
-        others=sum(bench.arm.trains for _, bench in missing),
+        others=len(trainings),
         networks=settings.folds,
-        epochs=settings.epochs,
+        epochs=(min([settings.epochs, *trainings]), max([settings.epochs, *trainings])),
     )
 
 
-def _needs_coarse(arm: str) -> bool:
-    return ARMS[arm].uses_gold and ARMS[arm].needs_coarse
+def _trains(bench: Bench) -> bool:
+    return bench.arm.trains or bench.length != 1
+
+
+def _needs_coarse(bench: Bench) -> bool:
+    return bench.arm.uses_gold and bench.arm.needs_coarse
 
 
 def _is_trained(context: ArmContext) -> bool:

@@ -219,6 +219,7 @@ def bench_of(plan: Plan, cell: Cell, progress: Progress) -> Bench:
         "pool": _plain(draw.pool),
         "synthetic": _plain(draw.synthetic),
         "evaluation": _plain(plan.material.evaluation),
+        **({} if entry.length in (None, 1) else {"length": entry.length}),
         **_patients(plan, (*draw.gold, *draw.pool)),
     }
     return Bench(

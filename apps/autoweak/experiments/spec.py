@@ -14,6 +14,7 @@ from autoweak.training.prompt_recipe import Term
 
 Footprint = Literal["square", "disk", "diamond"]
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Length = Annotated[float, Field(ge=0.1, le=100, allow_inf_nan=False)]
 Count = Annotated[StrictInt, Field(ge=0, le=100_000)]
 FOLDERS = ("studies", "truth", "images", "labels")
 
@@ -32,6 +33,7 @@ class ArmEntry(_Part):
         drop_extreme: leave out weak labels of which one class, background included, covers more than this share of
             the image (S1: 0.97). Dangerous where objects are small: it takes small lesions for failures.
         drop_below: leave out weak labels whose foreground is a smaller share of the image; `drop_above`: a larger one.
+        length: how many times as long as the coarse model it is trained; 1 where nothing says otherwise.
         keep_gold: train on gold beside the weak labels.
         per: simulated prompts for the whole class in a slice, or for each connected component.
         margin: simulated boxes are larger than tight by this share of the box on each side.
@@ -51,6 +53,7 @@ class ArmEntry(_Part):
     drop_extreme: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False)] | None = None
     drop_below: Share | None = None
     drop_above: Share | None = None
+    length: Length | None = None
     keep_gold: StrictBool | None = None
     per: Literal["class", "component"] | None = None
     margin: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
@@ -82,8 +85,8 @@ class ArmEntry(_Part):
         return self.model_dump(mode="json", exclude={"arm", "title"}, exclude_none=True)
 
     def label_options(self) -> dict[str, Any]:
-        """Those that a weak label depends on; how many others there are is none of them."""
-        return {key: value for key, value in self.options().items() if key != "synthetic"}
+        """Those that a weak label depends on: not how many others there are, nor how long is trained on them."""
+        return {key: value for key, value in self.options().items() if key not in ("synthetic", "length")}
 
 
 class Data(_Part):
@@ -115,6 +118,7 @@ class Experiment(_Part):
     weak: Annotated[tuple[Count, ...], Field(min_length=1)] = (0,)
     seeds: Annotated[tuple[Count, ...], Field(min_length=1)] = (0, 1, 2)
     subsets: Annotated[tuple[Count, ...], Field(min_length=1)] | None = None
+    length: Length | None = None
     reference: StrictStr | None = None
     ground: StrictBool = True
     hd95: StrictBool = False

@@ -56,9 +56,20 @@ def entries_of(experiment: Experiment, *, truth: bool) -> tuple[ArmEntry, ...]:
     """The arms of an experiment with the ground to stand on: arms that any method must beat, and the bound.
 
     Args:
-        experiment: its own arms come first.
+        experiment: its own arms come first. Its `length` becomes that of arms that train on weak labels and have none.
         truth: whether the truth of enough unlabelled images is known for arms that need it.
     """
+    return tuple(_as_long(entry, experiment.length) for entry in _with_ground(experiment, truth=truth))
+
+
+def _as_long(entry: ArmEntry, length: float | None) -> ArmEntry:
+    arm = ARMS[entry.arm]
+    if length is None or entry.length is not None or not arm.uses_weak or "length" not in arm.takes:
+        return entry
+    return entry.model_copy(update={"length": length})
+
+
+def _with_ground(experiment: Experiment, *, truth: bool) -> tuple[ArmEntry, ...]:
     if not experiment.ground:
         return experiment.arms
     with_gold = any(ARMS[entry.arm].uses_gold for entry in experiment.arms)

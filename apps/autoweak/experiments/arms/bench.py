@@ -145,6 +145,16 @@ class Bench:
         return self.context.load_promptable()
 
     @property
+    def length(self) -> float:
+        """How many times as long as the coarse model the arm trains."""
+        return self.entry.length or 1.0
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs that is."""
+        return max(1, round(self.context.task.coarse.epochs * self.length))
+
+    @property
     def labels(self) -> tuple[int, ...]:
         """The task's label values."""
         return tuple(self.context.task.labels.values())
@@ -188,11 +198,16 @@ class Bench:
         if not samples:
             self.context.notes.append(f"{self.entry.name} found no weak label, and is the gold-only model.")
             return self.predictor(self.coarse)
+        return self.fit(samples, gold=gold)
+
+    def fit(self, samples: Sequence[Sample], *, gold: bool) -> Predict:
+        """The same, whether there are samples beside the gold or not."""
+        way = "gold and weak" if gold else "weak alone"
+        if self.length != 1:
+            way += f", {self.length:g} times as long"
         if gold:
-            return self.trained(
-                samples, "gold and weak", lambda folder: self._with_gold(samples, folder), gold=self.gold
-            )
-        return self.trained(samples, "weak alone", lambda folder: self._alone(samples, folder))
+            return self.trained(samples, way, lambda folder: self._with_gold(samples, folder), gold=self.gold)
+        return self.trained(samples, way, lambda folder: self._alone(samples, folder))
 
     def trained(
         self,
@@ -226,6 +241,7 @@ class Bench:
             seed=self.context.seed,
             run_folder=run_folder,
             progress=self.context.progress.update,
+            epochs=self.epochs,
             recipe=replace(RECIPE, gold_share=len(self.gold) / (len(self.gold) + len(samples))),
         )
 
@@ -238,6 +254,7 @@ class Bench:
             seed=self.context.seed,
             run_folder=run_folder,
             progress=self.context.progress.update,
+            epochs=self.epochs,
         )
 
     def _weak_sample(self, known: Known, maker: Maker) -> Sample | None:

@@ -13,7 +13,8 @@ from autoweak.loop.masks import mask_of
 from autoweak.prompts import Box, Prompt, get_policy, make_prompts
 from autoweak.weak_labels.merge import merge_masks
 
-FILTER = frozenset({"drop_extreme", "drop_below", "drop_above"})
+# The options of every arm that trains on weak labels made here.
+ON_WEAK = frozenset({"drop_extreme", "drop_below", "drop_above", "length"})
 
 
 def ellipses(prompts: tuple[Prompt, ...], shape: tuple[int, ...]) -> Array:
@@ -41,7 +42,7 @@ def ellipse(box: Box, size: tuple[int, ...]) -> Array:
 
 
 def _gold_only(bench: Bench) -> Predict:
-    return bench.predictor(bench.coarse)
+    return bench.predictor(bench.coarse) if bench.length == 1 else bench.fit((), gold=True)
 
 
 def _coarse_as_weak(bench: Bench) -> Predict:
@@ -81,6 +82,7 @@ ARMS = (
         "S1 row 1, the 25 + 0 of its tables",
         _gold_only,
         role=Role.REFERENCE,
+        takes=frozenset({"length"}),
         uses_weak=False,
         trains=False,
     ),
@@ -90,7 +92,7 @@ ARMS = (
         "ground",
         _coarse_as_weak,
         role=Role.GROUND,
-        takes=FILTER | {"synthetic"},
+        takes=ON_WEAK | {"synthetic"},
     ),
     Arm(
         "ellipse",
@@ -98,7 +100,7 @@ ARMS = (
         "ground",
         _ellipse,
         role=Role.GROUND,
-        takes=FILTER | {"synthetic"},
+        takes=ON_WEAK | {"synthetic"},
     ),
     Arm(
         "full_truth",
@@ -106,6 +108,7 @@ ARMS = (
         "bound",
         _full_truth,
         role=Role.BOUND,
+        takes=frozenset({"length"}),
         needs_truth=True,
     ),
 )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def train_members(
-    samples: Sequence[Sample], *, task: Task, seed: int, run_folder: Path, progress: Progress
+    samples: Sequence[Sample], *, task: Task, seed: int, run_folder: Path, progress: Progress, epochs: int
 ) -> TrainedModel:
     """Train one network a fold of the task, each on all samples, with start and drawing of its own.
 
@@ -28,6 +28,7 @@ def train_members(
         seed: fixes everything.
         run_folder: where checkpoints are kept until the caller removes them.
         progress: called with (optimiser steps done, all steps of all members, a short text).
+        epochs: how long.
     """
     count = task.coarse.folds
 
@@ -40,6 +41,7 @@ def train_members(
             (),
             task=task,
             seed=derive_seed(seed, "member", number),
+            epochs=epochs,
             checkpoint=run_folder / f"member-{number}.pt",
             progress=tell,
         )

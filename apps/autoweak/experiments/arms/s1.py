@@ -10,7 +10,7 @@ import numpy as np
 
 from autoweak.experiments.arms.arm import Arm, Array, Predict
 from autoweak.experiments.arms.bench import Bench, Scene
-from autoweak.experiments.arms.ground import FILTER
+from autoweak.experiments.arms.ground import ON_WEAK
 from autoweak.loop.coarse import load_model, train_coarse
 from autoweak.loop.context import policy_of
 from autoweak.loop.label import Labeller, calibrated
@@ -106,28 +106,28 @@ ARMS = (
         "Gold + weak labels, boxes as S1's released code makes them.",
         "S1 rows 2 to 10",
         lambda bench: _prompted(bench, "s1_box_published"),
-        takes=FILTER | {"synthetic"},
+        takes=ON_WEAK | {"synthetic"},
     ),
     Arm(
         "s1_box_all",
         "Gold + weak labels, one box around all that was found, as in another copy of S1's released code.",
         "S1 rows 2 to 10, an object of several parts",
         lambda bench: _prompted(bench, "s1_box_all_published"),
-        takes=FILTER | {"synthetic"},
+        takes=ON_WEAK | {"synthetic"},
     ),
     Arm(
         "s1_points",
         "Gold + weak labels, points as S1's released code makes them.",
         "S1 rows 2 to 10",
         lambda bench: _prompted(bench, "s1_points_published"),
-        takes=FILTER | {"synthetic"},
+        takes=ON_WEAK | {"synthetic"},
     ),
     Arm(
         "s1_automatic",
         "Gold + weak labels without prompts: the mask the promptable model is surest of on a grid of points.",
         "S1 row 10, Auto",
         _automatic,
-        takes=FILTER,
+        takes=ON_WEAK,
         one_label=True,
     ),
     Arm(
@@ -135,7 +135,7 @@ ARMS = (
         "Gold + weak labels without prompts: the whole image as the box.",
         "S1 row 10",
         _whole_image,
-        takes=FILTER,
+        takes=ON_WEAK,
         one_label=True,
     ),
     Arm(
@@ -143,7 +143,7 @@ ARMS = (
         "Gold + weak labels by the task's prompt policy or another, joined as S1 joins them.",
         "S1 with another policy",
         lambda bench: _prompted(bench, bench.entry.policy),
-        takes=FILTER | {"policy", "policy_options", "synthetic"},
+        takes=ON_WEAK | {"policy", "policy_options", "synthetic"},
     ),
     Arm(
         "autoweak",

@@ -14,7 +14,7 @@ import numpy as np
 
 from autoweak.experiments.arms.arm import Arm, Array, Predict, Role
 from autoweak.experiments.arms.bench import Bench, Maker, Scene
-from autoweak.experiments.arms.ground import FILTER, ellipses, true_mask
+from autoweak.experiments.arms.ground import ON_WEAK, ellipses, true_mask
 from autoweak.prompts import Box, Prompt, PromptKind, PromptPolicy
 from autoweak.prompts.box import tight_box, widen
 from autoweak.prompts.components import keep_components
@@ -24,7 +24,7 @@ from autoweak.training.seeds import derive_seed
 from autoweak.weak_labels.decode import decode_prompts
 from autoweak.weak_labels.merge import merge_masks
 
-_TAKES = FILTER | {"per", "margin", "jitter", "keep_gold"}
+_TAKES = ON_WEAK | {"per", "margin", "jitter", "keep_gold"}
 _COMPONENTS = PromptPolicy(
     name="components", peak=0.0, minimum_area=0.0, relative_area=0.0, components=64, fill_holes=False
 )
@@ -193,6 +193,7 @@ ARMS = (
         "S2 row 5, bound",
         lambda bench: _trained(bench, true_mask),
         role=Role.BOUND,
+        takes=frozenset({"length"}),
         uses_gold=False,
         needs_truth=True,
     ),

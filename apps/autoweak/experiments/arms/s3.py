@@ -13,7 +13,7 @@ import numpy as np
 
 from autoweak.experiments.arms.arm import Arm, Array, Predict
 from autoweak.experiments.arms.bench import Bench, Estimate
-from autoweak.experiments.arms.ground import FILTER
+from autoweak.experiments.arms.ground import ON_WEAK
 from autoweak.experiments.arms.s3_prompts import Refining, s3_prompts
 from autoweak.experiments.arms.walker import walked
 from autoweak.loop.coarse import gold_folds
@@ -123,7 +123,7 @@ def _mean_teacher(bench: Bench) -> Predict:
 
 
 _REFINED = frozenset({"keep", "grow", "footprint", "passes"})
-_TRAINED = FILTER | {"keep_gold"}
+_TRAINED = ON_WEAK | {"keep_gold"}
 
 ARMS = (
     Arm(
