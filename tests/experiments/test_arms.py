@@ -182,17 +182,38 @@ def test_slices_without_a_label_are_not_encoded() -> None:
     assert set(np.unique(mask[1])) == {0, 1, 2}
 
 
-def test_cracks_between_labels_are_closed_and_outer_edges_stay() -> None:
+def test_every_component_is_prompted_however_many_there_are() -> None:
+    truth = np.zeros((1, 40, 40), np.uint8)
+    truth[0, ::4, ::4] = 1
+    prompts = simulated(truth, labels=(1,), policy=PromptPolicy(name="box"), per="component", jitter=0, seed=0)
+    assert len({prompt.box for prompt in prompts}) == 100
+
+
+def _halves() -> tuple[np.ndarray, np.ndarray]:
+    """Two labels side by side (20, 20), and maps (2, 20, 20) in which each falls from its own side."""
     raw = np.zeros((20, 20), np.uint8)
     raw[:, :10], raw[:, 10:] = 1, 2
-    maps = np.stack([np.tile(np.linspace(1, 0, 20), (20, 1)), np.tile(np.linspace(0, 1, 20), (20, 1))])
+    return raw, np.stack([np.tile(np.linspace(1, 0, 20), (20, 1)), np.tile(np.linspace(0, 1, 20), (20, 1))])
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_cracks_between_labels_are_closed_whole_or_not_at_all_and_outer_edges_stay(width: int) -> None:
+    raw, maps = _halves()
     merged = raw.copy()
-    merged[:, 9:11] = 0
+    merged[:, 9 : 9 + width] = 0
     merged[:3] = 0
     closed = without_cracks(merged, raw, maps, (1, 2))
-    assert (closed[3:] == raw[3:]).all()
+    assert (closed[5:] == (raw if width <= 2 else merged)[5:]).all()
     assert not closed[:1].any()
     assert (without_cracks(np.where(merged == 1, merged, 0), raw, maps, (1, 2)) == np.where(merged == 1, 1, 0)).all()
+
+
+def test_a_crack_gets_the_likelier_of_the_labels_beside_it() -> None:
+    raw, maps = _halves()
+    merged = raw.copy()
+    merged[:, 10] = 0
+    merged[0, 0] = 3  # far away, and the likeliest in the crack
+    assert (without_cracks(merged, raw, np.stack([*maps, np.ones((20, 20))]), (1, 2, 3))[1:, 10] == 2).all()
 
 
 def test_the_largest_component_is_kept_where_an_arm_says_so() -> None:

@@ -67,7 +67,7 @@ def test_without_truth_there_is_no_bound(data: Path, task: Task) -> None:
     plan = plan_of(data, task, gold=[6])
     assert "full_truth" not in [entry.name for entry in plan.entries]
     with pytest.raises(ExperimentError, match="whose truth is known"):
-        plan_of(data, task, gold=[6], arms=["s2_box"])
+        plan_of(data, task, gold=[6], arms=["s2_box"], reference="s2_truth")
 
 
 def test_a_second_run_trains_nothing(data: Path, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,9 +93,9 @@ def test_folders_that_nobody_gave_are_asked_for(tmp_path: Path) -> None:
         (["s1_boxs"], r"no arm 's1_boxs' \(did you mean 's1_box'\?\)"),
         (
             [{"arm": "s1_box", "policy": "points"}],
-            "takes no option 'policy'; its options are: drop_above, drop_below, drop_extreme, synthetic",
+            "takes no option 'policy'; its options are: drop_above, drop_below, drop_extreme, length, synthetic",
         ),
-        ([{"arm": "gold_only", "jitter": 0.1}], "its options are: none"),
+        ([{"arm": "gold_only", "jitter": 0.1}], "its options are: length"),
         (["s1_automatic"], "cannot tell labels apart"),
         ([{"arm": "prompted", "policy": "nothing"}], "no prompt policy named 'nothing'"),
     ],

@@ -266,11 +266,17 @@ def _plain(images: tuple[Known, ...]) -> list[list[str]]:
 
 
 def _truth_suffices(experiment: Experiment, material: Material) -> bool:
-    """Whether every pool can be drawn from images whose truth is known."""
+    """Whether every pool can be drawn from images whose truth is known.
+
+    Raises:
+        ExperimentError: it cannot, and one of the experiment's own arms needs it.
+    """
     try:
         for seed in experiment.subsets or experiment.seeds:
             for gold in experiment.gold:
                 material.draw(gold=gold, weak=max(experiment.weak), seed=seed, truth=True)
     except ExperimentError:
+        if any(ARMS[entry.arm].needs_truth for entry in experiment.arms):
+            raise
         return False
     return True

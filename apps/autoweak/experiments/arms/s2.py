@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from autoweak.experiments.arms.arm import Arm, Array, Predict, Role
 from autoweak.experiments.arms.bench import Bench, Maker, Scene
 from autoweak.experiments.arms.ground import ON_WEAK, ellipses, true_mask
 from autoweak.prompts import Box, Prompt, PromptKind, PromptPolicy
 from autoweak.prompts.box import tight_box, widen
-from autoweak.prompts.components import keep_components
 from autoweak.prompts.points import negative_points, positive_point
 from autoweak.prompts.prompt import BoolArray, Positive
 from autoweak.training.seeds import derive_seed
@@ -25,9 +25,6 @@ from autoweak.weak_labels.decode import decode_prompts
 from autoweak.weak_labels.merge import merge_masks
 
 _TAKES = ON_WEAK | {"per", "margin", "jitter", "keep_gold"}
-_COMPONENTS = PromptPolicy(
-    name="components", peak=0.0, minimum_area=0.0, relative_area=0.0, components=64, fill_holes=False
-)
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,8 @@ def _parts(mask: BoolArray, per: str) -> Iterator[BoolArray]:
     if per == "class":
         yield mask
     else:
-        yield from keep_components(mask, mask.astype(np.float32), policy=_COMPONENTS)
+        numbered, count = ndimage.label(mask, structure=np.ones((3, 3)))
+        yield from (numbered == number for number in range(1, count + 1))
 
 
 def _prompt(

@@ -56,7 +56,7 @@ def without_cracks(merged: Array, raw: Array, maps: Array, labels: Sequence[int]
     """Close the cracks that refining labels one by one leaves between them.
 
     A pixel that no refined label claims, that the raw mask did, and that lies in a crack between two labels, gets the
-    label that is likeliest there. Outer edges stay as the promptable model drew them.
+    likelier one of these. Wider gaps and outer edges stay as the promptable model drew them.
 
     Args:
         merged: (H, W), refined; `raw`: (H, W), of the coarse map.
@@ -67,10 +67,15 @@ def without_cracks(merged: Array, raw: Array, maps: Array, labels: Sequence[int]
     present = [value for value in labels if (merged == value).any()]
     if len(present) < 2:
         return merged
-    near = np.sum([ndimage.binary_dilation(merged == value, iterations=_CRACK) for value in present], axis=0)
-    crack = (merged == 0) & (raw > 0) & (near >= 2)
-    likeliest = np.asarray(labels, dtype=merged.dtype)[maps.argmax(axis=0)]
-    return np.where(crack, likeliest, merged)
+    away = np.stack([ndimage.distance_transform_cdt(merged != value, metric="taxicab") for value in present])
+    # From one side of a crack to the other it is a pixel further than the crack is wide.
+    nearest, second = np.sort(away, axis=0)[:2]
+    is_nearest = away.argmin(axis=0) == np.arange(len(present))[:, None, None]
+    others = np.where(is_nearest, second, nearest)
+    beside = away + others <= _CRACK + 1
+    chosen = maps[[tuple(labels).index(value) for value in present]]
+    likelier = np.asarray(present, dtype=merged.dtype)[np.where(beside, chosen, -1).argmax(axis=0)]
+    return np.where((merged == 0) & (raw > 0) & beside.any(axis=0), likelier, merged)
 
 
 def _post_processed(bench: Bench) -> Predict:
