@@ -27,6 +27,11 @@ class ObedientModel(EllipseModel):
         self.calls.append({"boxes": boxes, "points": points, "masks": masks})
         return super().decode(embedding, boxes=boxes, points=points, masks=masks)
 
+    def decode_unprompted(self, embedding: Any) -> Any:
+        """By itself it sees the whole image."""
+        height, width = embedding
+        return self.decode(embedding, boxes=[(0, 0, width - 1, height - 1)])
+
 
 class SizeCache:
     """The "embedding" is the size of the slice; counts what is asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoweak.experiments.arms.bench import Asked
 from autoweak.experiments.arms.ground import ellipses
 from autoweak.experiments.arms.s1 import surest_mask
 from autoweak.experiments.arms.s2 import simulated
@@ -138,7 +140,7 @@ def _bench(model: Any, labels: dict[str, int], **options: Any) -> Any:
         promptable=(model, SizeCache()),
         context=SimpleNamespace(task=toy_task(labels=labels), seed=0),
         labels=tuple(labels.values()),
-        estimates=[],
+        asked=Asked(),
     )
 
 
@@ -152,8 +154,8 @@ def test_the_second_pass_gets_points_and_the_first_ones_logits_and_no_box() -> N
     assert second["boxes"] is None
     assert second["masks"].shape == (2, 40, 40)
     assert len(second["points"]) == 2
-    assert [(one.label, one.slice) for one in bench.estimates] == [(1, 0), (2, 0)]
-    assert [one.dice for one in bench.estimates] == pytest.approx([2 * 0.9 / 1.9] * 2)
+    assert [(one.label, one.slice) for one in bench.asked.estimates] == [(1, 0), (2, 0)]
+    assert [one.dice for one in bench.asked.estimates] == pytest.approx([2 * 0.9 / 1.9] * 2)
 
 
 def test_one_pass_is_the_box_alone() -> None:
@@ -170,7 +172,7 @@ def test_labels_that_are_never_found_stay_as_the_coarse_map_has_them() -> None:
     maps[0, 10:20, 0:20], maps[1, 10:20, 10:20] = 0.8, 0.9
     bench = _bench(ObedientModel(), {"one": 1, "two": 2})
     mask = refined(bench, np.zeros((1, 40, 40, 1), np.uint8), maps[None])
-    assert {one.label for one in bench.estimates} == {1}
+    assert {one.label for one in bench.asked.estimates} == {1}
     assert (mask[0] == 2).any()
 
 
@@ -269,19 +271,37 @@ def test_the_random_walker_moves_an_outline_to_the_edge_of_the_image() -> None:
     assert set(np.unique(walked(view, shifted * 2))) == {0, 2}
 
 
-def test_the_surest_mask_is_the_best_by_the_models_own_word() -> None:
-    class Guessing(ObedientModel):
-        def decode(self, embedding: Any, **prompts: Any) -> Any:
-            result = super().decode(embedding, **prompts)
-            result.logits *= 10  # stable
-            for index, ((x, y, _), *_) in enumerate(prompts["points"]):
-                result.predicted_iou[index] = 1 - (abs(x - 10) + abs(y - 30)) / 100
-            return result
+class Guessing(ObedientModel):
+    """Surest of the point nearest to (10, 30); its masks are stable where `steady` says so of a point."""
 
-    mask = surest_mask(Guessing(), (40, 40), (40, 40))
+    def __init__(self, steady: Callable[[float, float], bool], *, most: float = 1.0) -> None:
+        super().__init__()
+        self._steady, self._most = steady, most
+
+    def decode(self, embedding: Any, **prompts: Any) -> Any:
+        result = super().decode(embedding, **prompts)
+        for index, ((x, y, _), *_) in enumerate(prompts["points"]):
+            result.logits[index] *= 100 if self._steady(x, y) else 0.5
+            result.predicted_iou[index] = self._most - (abs(x - 10) + abs(y - 30)) / 1000
+        return result
+
+
+@pytest.mark.parametrize(
+    ("model", "where"),
+    [
+        (Guessing(lambda x, y: True), (10, 30)),
+        # A steady mask goes before an unsteady one of which the model is surer.
+        (Guessing(lambda x, y: x > 20), (21, 30)),
+        # Where none passes the limits, the model's own word decides among all.
+        (Guessing(lambda x, y: False), (10, 30)),
+        (Guessing(lambda x, y: x > 20, most=0.5), (10, 30)),
+    ],
+)
+def test_the_surest_mask_is_the_best_by_the_models_own_word(model: Guessing, where: tuple[int, int]) -> None:
+    mask = surest_mask(model, (40, 40), (40, 40))
     rows, columns = np.nonzero(mask)
-    assert abs(columns.mean() - 10) < 3
-    assert abs(rows.mean() - 30) < 3
+    assert abs(columns.mean() - where[0]) < 3
+    assert abs(rows.mean() - where[1]) < 3
 
 
 def test_a_student_agrees_with_its_own_copy_and_learns_from_the_difference() -> None:

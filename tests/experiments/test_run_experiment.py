@@ -21,9 +21,10 @@ from autoweak.experiments.results import rows_of
 from autoweak.experiments.run import Plan, Results, prepare, run_cells
 from autoweak.experiments.spec import Data, Experiment
 from autoweak.experiments.tables import weak_table
+from autoweak.loop.context import Context
 from autoweak.progress import NoProgress
-from autoweak.tasks import CoarseNetwork, Task
-from tests.experiments.conftest import toy_task
+from autoweak.tasks import CoarseNetwork, Task, load_task
+from tests.experiments.conftest import ObedientModel, SizeCache, toy_task
 
 KEPT = Path(".autoweak", "experiments")
 pytestmark = pytest.mark.usefixtures("obedient")
@@ -146,6 +147,28 @@ def test_arms_with_equal_weak_labels_share_a_training_and_a_damaged_one_is_done_
     again = run_of(data, task, arms=["s1_box", same], ground=False)
     assert [one.scores for one in again.results] == [one.scores for one in first.results]
     assert sum("was damaged and is trained again" in note for note in again.plan.context.notes) == 1
+
+
+def test_an_arm_can_ask_a_promptable_model_of_its_own(
+    data: Path, task: Task, obedient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weak labels and cells are told apart by weights; the report names both models."""
+    other = (ObedientModel(), SizeCache())
+    other[0].name, other[0].sha256 = "other", "f" * 64
+    monkeypatch.setattr(Context, "load_promptable", lambda self: other if self.promptable == "other" else obedient)
+    arms = ["s1_box", {"arm": "s1_box", "title": "by other", "promptable": "other"}]
+    first = run_of(data, task, arms=arms, ground=False)
+    assert first.failed == ()
+    assert (obedient[1].asked, other[1].asked) == (3, 3)
+    assert len({result.key for result in first.results}) == 2
+    path, _ = present(first, source="x", command="autoweak experiment toy")
+    assert "obedient (none, float32), " in path.read_text()
+    assert "other (none, float32), ffff" in path.read_text()
+    monkeypatch.setattr(Context, "load_promptable", lambda self: other)
+    again = run_of(data, task, ground=False)
+    assert again.results[0].key == first.results[1].key
+    with pytest.raises(ExperimentError, match="takes no option 'promptable'"):
+        plan_of(data, task, arms=[{"arm": "ellipse", "promptable": "other"}])
 
 
 def test_the_outlook_is_what_then_happens(data: Path, task: Task) -> None:
@@ -316,6 +339,24 @@ def test_the_models_own_estimate_is_kept_by_label_and_shown(data: Path, task: Ta
     assert [result.weak["estimated"] for result in again.results] == [expected, expected]
 
 
+def test_every_weak_label_says_what_it_was_made_of(data: Path, task: Task) -> None:
+    arms = ["s1_box", "s1_points", "s2_box_points", "s3_trained_refined", "ellipse"]
+    assert run_of(data, task, arms=arms, ground=False).failed == ()
+    sidecars = [json.loads(path.read_text()) for path in (data / "studies" / KEPT / "weak_labels").rglob("*.json")]
+    assert len(sidecars) == 15
+    for sidecar in sidecars:
+        kinds = {(prompt["box"] is not None, bool(prompt["points"])) for prompt in sidecar["prompts"]}
+        expected = {
+            "s1_box": {(True, False)},
+            "s1_points": {(False, True)},
+            "s2_box_points": {(True, True)},
+            "s3_trained_refined": {(True, True)},
+            "ellipse": set(),
+        }
+        assert kinds == expected[sidecar["arm"]], sidecar["arm"]
+        assert (sidecar["policy"] is None) == (sidecar["arm"] == "ellipse")
+
+
 def test_the_report_holds_table_pictures_and_all_that_is_needed_again(data: Path, task: Task) -> None:
     results = run_of(data, task, weak=[2, 3], seeds=[0, 1])
     path, metrics = present(results, source="name: toy # <mine>", command="autoweak experiment toy.yaml")
@@ -324,6 +365,7 @@ def test_the_report_holds_table_pictures_and_all_that_is_needed_again(data: Path
         assert text in page
     assert "name: toy # &lt;mine&gt;" in page
     assert (path.parent / "experiment.yaml").read_text() == "name: toy # <mine>"
+    assert load_task(path.parent / "task.yaml").sha256 == task.sha256
     stored = json.loads((path.parent / "metrics.json").read_text())
     assert stored == metrics
     assert len(stored["rows"]) == 1 + 4 * 2

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from autoweak.errors import ExperimentError
-from autoweak.experiments.arms import check_arms
+from autoweak.experiments import run as run_module
+from autoweak.experiments.arms import Role, check_arms
 from autoweak.experiments.arms.s4 import recipe_of
 from autoweak.experiments.cells import load_masks
 from autoweak.experiments.results import rows_of
+from autoweak.experiments.run import run_cells
 from autoweak.experiments.spec import ArmEntry, Experiment
 from autoweak.tasks import Task
 from autoweak.training import prompt_recipe
@@ -69,6 +72,32 @@ def test_options_leave_terms_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert published.size_everywhere
     both = recipe_of(ArmEntry(arm="s4_learned", published=True, losses=("emptiness",))).terms
     assert (both.emptiness, both.size) == (1.0, 0.0)
+
+
+@pytest.mark.usefixtures("short")
+def test_the_ground_of_learned_prompts_is_the_ellipse_in_their_boxes(
+    data: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autoweak.experiments.arms import members
+
+    seen: list[Any] = []
+    real = members.train_fold
+    monkeypatch.setattr(members, "train_fold", lambda samples, *a, **k: seen.append(samples) or real(samples, *a, **k))
+    plan = plan_of(data, task, arms=["s4_learned"], weak=[0])
+    assert [entry.name for entry in plan.entries] == ["gold_only", "s4_learned", "s4_ellipse"]
+    results = run_cells(plan)
+    assert results.failed == ()
+    assert [row.role for row in rows_of(results)] == [Role.REFERENCE, Role.METHOD, Role.GROUND]
+    samples = [gold.sample() for gold in run_module.bench_of(plan, plan.cells()[0], plan.context.progress).gold]
+    truth = {sample.image_id: sample.mask for sample in samples}
+    assert len(seen) == task.coarse.folds
+    for sample in seen[0]:
+        rows, columns = np.nonzero(truth[sample.image_id][0])
+        found_rows, found_columns = np.nonzero(sample.mask[0])
+        assert (found_rows.min(), found_rows.max()) == (rows.min(), rows.max())
+        assert (found_columns.min(), found_columns.max()) == (columns.min(), columns.max())
+    others = plan_of(data, task, arms=["s1_box"])
+    assert "s4_ellipse" not in [entry.name for entry in others.entries]
 
 
 @pytest.mark.usefixtures("obedient")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoweak.errors import ExperimentError
-from autoweak.experiments.arms import ARMS, check_arms, entries_of, reference_of
+from autoweak.experiments.arms import ARMS, Role, check_arms, entries_of, reference_of
 from autoweak.experiments.spec import Experiment, load_experiment, with_folders
 from autoweak.resources import resource_path
 from autoweak.task_files import EXPERIMENT, names
@@ -93,7 +93,7 @@ def test_folders_that_nobody_gave_are_asked_for(tmp_path: Path) -> None:
         (["s1_boxs"], r"no arm 's1_boxs' \(did you mean 's1_box'\?\)"),
         (
             [{"arm": "s1_box", "policy": "points"}],
-            "takes no option 'policy'; its options are: drop_above, drop_below, drop_extreme, length, synthetic",
+            "no option 'policy'; its options are: drop_above, drop_below, drop_extreme, length, promptable, synthetic",
         ),
         ([{"arm": "gold_only", "jitter": 0.1}], "its options are: length"),
         (["s1_automatic"], "cannot tell labels apart"),
@@ -121,6 +121,18 @@ def test_a_reference_must_be_an_arm(task: Task) -> None:
     experiment = Experiment.model_validate(fields)
     with pytest.raises(ExperimentError, match="not among the arms gold_only, s1_box"):
         reference_of(experiment, entries_of(experiment, truth=False))
+
+
+@pytest.mark.parametrize("name", names(EXPERIMENT))
+def test_every_shipped_table_has_ground_without_a_promptable_model_and_its_bound(name: str) -> None:
+    experiment, _ = load_experiment(name)
+    found = [ARMS[entry.arm] for entry in entries_of(experiment, truth=True)]
+    assert [arm for arm in found if arm.role is Role.GROUND and "ellipse" in arm.name]
+    bounds = [arm.name for arm in found if arm.role is Role.BOUND]
+    # Nobody knows the truth of images that a generator drew; learned prompts are bounded by the masks themselves.
+    without = {"s1_synthetic", "s4_breast_ultrasound"}
+    assert bool(bounds) == (name not in without)
+    assert any(arm.role in (Role.REFERENCE, Role.BOUND) for arm in found)
 
 
 def test_every_arm_says_what_it_is() -> None:

@@ -79,6 +79,17 @@ def test_sam_contract_holds_for_more_boxes_than_one_chunk(tiny_sam: Sam, sam_mod
     np.testing.assert_allclose(result.logits, sam_reference(tiny_sam, image, boxes).numpy(), atol=1e-3)
 
 
+def test_sam_contract_without_any_prompt(tiny_sam: Sam, sam_model: Promptable) -> None:
+    image = make_image((67, 101), 3)
+    predictor = SamPredictor(tiny_sam)
+    predictor.set_image(image)
+    wanted, iou, _ = predictor.predict_torch(None, None, multimask_output=False, return_logits=True)
+    result = sam_model.decode_unprompted(sam_model.encode(image))
+    assert result.masks.shape == (1, 67, 101)
+    np.testing.assert_allclose(result.logits, wanted[:, 0].numpy(), atol=1e-3)
+    np.testing.assert_allclose(result.predicted_iou, iou[:, 0].numpy(), atol=1e-3)
+
+
 @pytest.mark.parametrize("with_box", [False, True])
 def test_sam_contract_with_points_and_mask(tiny_sam: Sam, sam_model: Promptable, with_box: bool) -> None:
     image = make_image((67, 101), 1)

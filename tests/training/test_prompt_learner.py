@@ -67,6 +67,27 @@ def test_the_loss_falls(samples: list[BoxSample], decoder: FrozenDecoder) -> Non
     assert told == sorted(told, reverse=True)
 
 
+def test_the_recipe_is_the_papers() -> None:
+    """Gaillochet et al.: what is written down of their training; the size differs, and says so."""
+    recipe, terms = PromptRecipe(), BoxTerms().as_published()
+    assert (recipe.epochs, recipe.drop, recipe.batch_size) == (100, 0.5, 4)
+    assert (recipe.learning_rate, recipe.weight_decay) == (1e-3, 1e-4)
+    assert (terms.emptiness, terms.tightness, terms.size, terms.size_everywhere) == (1.0, 1e-4, 0.01, True)
+    assert (terms.band, terms.smallest, terms.largest, terms.steepness) == (5, 0.5, 0.9, 5.0)
+
+
+def test_the_rate_falls_to_a_tenth_after_half_of_the_epochs(
+    samples: list[BoxSample], decoder: FrozenDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    real = torch.optim.Adam.step
+    monkeypatch.setattr(
+        torch.optim.Adam, "step", lambda self, *a: rates.append(self.param_groups[0]["lr"]) or real(self, *a)
+    )
+    train_prompts(samples[:4], decoder=decoder, num_labels=1, seed=1, recipe=replace(RECIPE, epochs=4))
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4])
+
+
 @pytest.mark.parametrize("killed_after", [1, 2])
 def test_killed_and_resumed_gives_the_same_bits(
     samples: list[BoxSample], decoder: FrozenDecoder, tmp_path: Path, killed_after: int

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 import autoweak
 from autoweak import atomic
@@ -24,9 +26,11 @@ from autoweak.experiments.spec import Experiment
 from autoweak.progress import each
 from autoweak.workspace import fingerprint
 
+if TYPE_CHECKING:
+    from autoweak.promptable import Promptable
+
 Curves = dict[str, list[tuple[int, Summary]]]
 _LIBRARIES = ("torch", "monai", "numpy", "scipy", "scikit-image", "segment-anything")
-_MOST_ARMS_DRAWN = 10
 _DISCLAIMER = "Research use only: not for diagnosis or treatment."
 EXTREME_DANGER = (
     "drop_extreme was used. It takes any weak label for a failure in which one class, background included, covers more "
@@ -36,7 +40,7 @@ EXTREME_DANGER = (
 
 
 def present(results: Results, *, source: str, command: str) -> tuple[Path, dict[str, Any]]:
-    """Write report, metrics and a copy of the experiment file; give the report's path and the metrics.
+    """Write report, metrics and copies of experiment file and task; give the report's path and the metrics.
 
     Args:
         results: of the cells.
@@ -46,6 +50,7 @@ def present(results: Results, *, source: str, command: str) -> tuple[Path, dict[
     plan = results.plan
     rows = rows_of(results)
     metrics = _metrics(results, rows, command)
+    task = yaml.safe_dump(plan.task.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
     report = Report(
         title=f"{plan.experiment.name}: arms compared",
         subtitle=f"{plan.experiment.description or plan.task.description} {_today()}",
@@ -62,19 +67,19 @@ def present(results: Results, *, source: str, command: str) -> tuple[Path, dict[
         exhibits=tuple(_exhibits(results)),
         problems=_problems(results),
         provenance=tuple(provenance(plan, command).items()),
-        sources=(("The experiment file", source),),
+        sources=(("The experiment file", source), ("The task", task)),
     )
     path = plan.folder / "report.html"
     atomic.write_json(plan.folder / "metrics.json", metrics)
     atomic.write_text(plan.folder / "experiment.yaml", source)
+    atomic.write_text(plan.folder / "task.yaml", task)
     write_report(path, report)
     return path, metrics
 
 
 def provenance(plan: Plan, command: str) -> dict[str, str]:
     """All that is needed to run it again, beside the experiment file."""
-    name, sha256, contract, precision = plan.promptable[0].identity()
-    groups = {key: getattr(plan.material, key) for key in ("gold", "unlabelled", "evaluation")}
+    groups = {key: getattr(plan.material, key) for key in ("gold", "unlabelled", "synthetic", "evaluation")}
     data = plan.experiment.data
     return {
         "command": command,
@@ -83,7 +88,7 @@ def provenance(plan: Plan, command: str) -> dict[str, str]:
         "libraries": ", ".join(f"{library} {version(library)}" for library in _LIBRARIES),
         "machine": f"{platform.system()} {platform.machine()}",
         "task": f"{plan.task.name}, {plan.task.sha256}",
-        "promptable model": f"{name} ({contract}, {precision}), {sha256}",
+        "promptable model": "; ".join(_identity(loaded[0]) for loaded in plan.promptables.values()),
         **{key: str(path) for key, path in data.model_dump().items() if path is not None},
         **{f"{key}: SHA-256 of all": f"{_hash(known)} ({len(known)} images)" for key, known in groups.items()},
     }
@@ -187,7 +192,7 @@ def _exhibits(results: Results) -> Iterator[Exhibit]:
         if before is None or _labels(result) > _labels(before):
             chosen[result.cell.name] = result
     images = {known.image_id: known for known in plan.material.evaluation}
-    for result in each(list(chosen.values())[:_MOST_ARMS_DRAWN], plan.context.progress):
+    for result in each(list(chosen.values()), plan.context.progress):
         ranked = sorted(result.scores, key=lambda score: (score.dice, score.image_id))
         picks = {"best": ranked[-1], "median": ranked[len(ranked) // 2], "worst": ranked[0]}
         masks = load_masks(plan.workspace.root, result.key, [score.image_id for score in picks.values()])
@@ -218,6 +223,11 @@ def _notes(plan: Plan) -> tuple[Table, ...]:
     notes = list(dict.fromkeys(plan.context.notes))
     rows = tuple((note,) for note in notes[:200])
     return (Table(caption="Notes", header=("what was noticed",), rows=rows, words=True),) if rows else ()
+
+
+def _identity(model: Promptable) -> str:
+    name, sha256, contract, precision = model.identity()
+    return f"{name} ({contract}, {precision}), {sha256}"
 
 
 def _hash(known: Sequence[Known]) -> str:

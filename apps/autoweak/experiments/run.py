@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,7 @@ class Plan:
         entries: the arms, with the ground to stand on.
         reference: the arm that all others are tested against.
         draws_truth: whether pools hold only images whose truth is known.
-        promptable: the model and its embeddings.
+        promptables: the models that arms name, and under None that of all others, each with its embeddings.
         folder: where the report goes; the workspace has cells, weak labels and models, where all experiments find them.
     """
 
@@ -69,7 +70,7 @@ class Plan:
     entries: tuple[ArmEntry, ...]
     reference: str
     draws_truth: bool
-    promptable: tuple[Promptable, EmbeddingCache]
+    promptables: Mapping[str | None, tuple[Promptable, EmbeddingCache]]
     folder: Path
 
     def cells(self) -> tuple[Cell, ...]:
@@ -133,7 +134,9 @@ def prepare(experiment: Experiment, task: Task, *, out: Path | None, progress: P
     context = Context.open(data.studies, task, progress=progress, **chosen)
     workspace = Workspace(context.workspace.root / "experiments")
     workspace.check_task(task.name)
-    loaded = context.load_promptable()
+    loaded: dict[str | None, tuple[Promptable, EmbeddingCache]] = {None: context.load_promptable()}
+    for name in sorted({entry.promptable for entry in experiment.arms if entry.promptable}):
+        loaded[name] = replace(context, promptable=name, checkpoint=None).load_promptable()
     material = collect(context, truth=data.truth, images=data.images, labels=data.labels)
     if any(entry.synthetic for entry in experiment.arms):
         material = replace(material, synthetic=synthetic_images(context, material.evaluation))
@@ -147,7 +150,7 @@ def prepare(experiment: Experiment, task: Task, *, out: Path | None, progress: P
         entries=entries,
         reference=reference_of(experiment, entries),
         draws_truth=any(ARMS[entry.arm].needs_truth for entry in entries),
-        promptable=loaded,
+        promptables=loaded,
         folder=out or workspace.reports / experiment.name,
     )
     for cell in plan.cells():
@@ -212,7 +215,7 @@ def bench_of(plan: Plan, cell: Cell, progress: Progress) -> Bench:
         progress=progress,
         problems=base.problems,
         notes=base.notes,
-        shared=plan.promptable,
+        shared=plan.promptables[entry.promptable],
     )
     common = _inputs(plan, entry, draw, cell.seed)
     images = {
@@ -245,7 +248,7 @@ def _inputs(plan: Plan, entry: ArmEntry, draw: Draw, seed: int) -> dict[str, Any
         "options": entry.label_options(),
         "task": plan.task.model_dump(mode="json", exclude={"segments"}),
         "gold": _plain(draw.gold),
-        "promptable": plan.promptable[0].identity(),
+        "promptable": plan.promptables[entry.promptable][0].identity(),
         "recipe": asdict(RECIPE),
         "prompt_recipe": asdict(recipe_of(entry)) if "losses" in ARMS[entry.arm].takes else None,
         "start": start_sha256(),

@@ -30,6 +30,7 @@ class ArmEntry(_Part):
         arm: name of the arm in the registry.
         title: what the report calls it; needed where one arm is there twice with other options.
         policy: prompt policy, of arms that prompt from a coarse map.
+        promptable: another promptable model than that of the experiment.
         drop_extreme: leave out weak labels of which one class, background included, covers more than this share of
             the image (S1: 0.97). Dangerous where objects are small: it takes small lesions for failures.
         drop_below: leave out weak labels whose foreground is a smaller share of the image; `drop_above`: a larger one.
@@ -50,6 +51,7 @@ class ArmEntry(_Part):
     arm: StrictStr
     title: StrictStr = ""
     policy: StrictStr | None = None
+    promptable: StrictStr | None = None
     drop_extreme: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False)] | None = None
     drop_below: Share | None = None
     drop_above: Share | None = None
@@ -85,8 +87,12 @@ class ArmEntry(_Part):
         return self.model_dump(mode="json", exclude={"arm", "title"}, exclude_none=True)
 
     def label_options(self) -> dict[str, Any]:
-        """Those that a weak label depends on: not how many others there are, nor how long is trained on them."""
-        return {key: value for key, value in self.options().items() if key not in ("synthetic", "length")}
+        """Those that a weak label depends on: not how many others there are, nor how long is trained on them.
+
+        The promptable model is told apart by its weights, not by its name.
+        """
+        others = ("synthetic", "length", "promptable")
+        return {key: value for key, value in self.options().items() if key not in others}
 
 
 class Data(_Part):

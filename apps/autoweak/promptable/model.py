@@ -159,7 +159,17 @@ class Promptable:
         Raises:
             PromptError: no prompt at all, numbers of prompts that differ, or a malformed box, point or mask.
         """
-        prompts = _Prompts.checked(boxes, points, masks, grid=self._mask_grid())
+        return self._decode(embedding, _Prompts.checked(boxes, points, masks, grid=self._mask_grid()))
+
+    def decode_unprompted(self, embedding: Embedding) -> DecodeResult:
+        """The one mask (N = 1) that the model makes of an image by itself, with no prompt at all.
+
+        Args:
+            embedding: from `encode` of this model.
+        """
+        return self._decode(embedding, _Prompts(count=1, boxes=None, points=None, masks=None))
+
+    def _decode(self, embedding: Embedding, prompts: _Prompts) -> DecodeResult:
         low_res = np.empty((prompts.count, *self._mask_grid()), np.float32)
         logits = np.empty((prompts.count, *embedding.image_size), np.float32)
         iou = np.empty(prompts.count, np.float32)

@@ -73,6 +73,7 @@ def _with_ground(experiment: Experiment, *, truth: bool) -> tuple[ArmEntry, ...]
     if not experiment.ground:
         return experiment.arms
     with_gold = any(ARMS[entry.arm].uses_gold for entry in experiment.arms)
+    from_boxes = any(ARMS[entry.arm].from_boxes for entry in experiment.arms)
     there = {entry.arm for entry in experiment.arms}
     added = [
         ArmEntry(arm=arm.name)
@@ -80,6 +81,7 @@ def _with_ground(experiment: Experiment, *, truth: bool) -> tuple[ArmEntry, ...]
         if arm.role is not Role.METHOD
         and arm.name not in there
         and arm.uses_gold == with_gold
+        and (from_boxes or not arm.from_boxes)
         and (truth or not arm.needs_truth)
         and (max(experiment.weak) > 0 or not arm.uses_weak)
     ]

@@ -12,6 +12,10 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from autoweak.experiments.arms.bench import Bench
 
+# Options of every arm that trains on weak labels made here, and of every arm that asks a promptable model.
+ON_WEAK = frozenset({"drop_extreme", "drop_below", "drop_above", "length"})
+ASKS = frozenset({"promptable"})
+
 Array = npt.NDArray[Any]
 
 # The view (S, H, W, C) of an image to its label mask (S, H, W) uint8.
@@ -47,6 +51,7 @@ class Arm:
         needs_truth: simulates a person, or is a bound: it reads the truth of the unlabelled images it is given.
         needs_coarse: it needs the coarse model where it needs gold; `trains`: it trains something of its own.
         one_label: of tasks with a single label only.
+        from_boxes: learns from the tight boxes of gold labels alone; a ground that does stands beside methods that do.
     """
 
     name: str
@@ -61,3 +66,4 @@ class Arm:
     needs_coarse: bool = True
     trains: bool = True
     one_label: bool = False
+    from_boxes: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ from autoweak.training.sample import Sample
 
 if TYPE_CHECKING:
     from autoweak.promptable import EmbeddingCache, Promptable
+    from autoweak.prompts import Prompt, PromptPolicy
     from autoweak.training import TrainedModel
 
 
@@ -76,6 +77,33 @@ class Estimate:
 
 
 @dataclass
+class Asked:
+    """What the promptable model was asked for the image at hand, and what it said of its masks itself.
+
+    Attributes:
+        policy: that the prompts were made by; `prompts`: all of them.
+        estimates: the model's own, where an arm notes them.
+    """
+
+    policy: PromptPolicy | None = None
+    prompts: list[Prompt] = field(default_factory=list)
+    estimates: list[Estimate] = field(default_factory=list)
+
+    def note(self, prompts: Iterable[Prompt], *, policy: PromptPolicy) -> None:
+        """Add prompts."""
+        self.policy = policy
+        self.prompts.extend(prompts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "policy": None if self.policy is None else self.policy.to_dict(),
+            "prompts": [asdict(prompt) for prompt in self.prompts],
+            "estimated": [asdict(one) for one in self.estimates],
+        }
+
+
+@dataclass
 class WeakCount:
     """What became of the unlabelled images of a cell.
 
@@ -116,7 +144,7 @@ class Bench:
             weak labels.
         folder: where weak labels are kept.
         weak: what became of the unlabelled images.
-        estimates: where an arm notes the promptable model's own estimates for the image at hand.
+        asked: where an arm notes prompts for the image at hand.
     """
 
     arm: Arm
@@ -127,7 +155,7 @@ class Bench:
     label_key: str
     folder: Path
     weak: WeakCount = field(default_factory=WeakCount)
-    estimates: list[Estimate] = field(default_factory=list)
+    asked: Asked = field(default_factory=Asked)
 
     @cached_property
     def gold(self) -> tuple[Gold, ...]:
@@ -187,8 +215,9 @@ class Bench:
         """Train the project's network from its start weights on weak labels, with or without the gold ones.
 
         With gold, the folds are those of the coarse model: each member learns from all weak labels and the gold that
-        its fold does not hold out, all samples with one weight and drawn alike, as S1 joins them. Without, there are
-        as many members, each of which learns from all weak labels. So arms differ in their labels alone.
+        its fold does not hold out, all samples with one weight, as S1 joins them. A batch holds gold by its share of
+        all labels, at least one. Without gold, there are as many members, each of which learns from all weak labels.
+        So arms differ in their labels alone.
 
         Raises:
             ExperimentError: there is nothing to learn from.
@@ -292,9 +321,9 @@ class Bench:
         if before is not None and before.get("image") == self._image(known) and path.is_file():
             self.weak.estimated.extend(float(one["dice"]) for one in before.get("estimated", []))
             return read_label(path, image=image, task=self.context.task).mask
-        self.estimates.clear()
+        self.asked = Asked()
         mask = maker(scene)
-        self.weak.estimated.extend(one.dice for one in self.estimates)
+        self.weak.estimated.extend(one.dice for one in self.asked.estimates)
         write_mask(path, mask, image=image)
         write_json(sidecar, self._sidecar(known))
         return mask
@@ -311,7 +340,7 @@ class Bench:
             "promptable": self.promptable[0].identity(),
             "seed": self.context.seed,
             "autoweak": autoweak.__version__,
-            "estimated": [asdict(one) for one in self.estimates],
+            **self.asked.to_dict(),
         }
 
     def _image(self, known: Known) -> dict[str, str | None]:

@@ -7,14 +7,11 @@ from itertools import groupby
 import numpy as np
 
 from autoweak.errors import ExperimentError
-from autoweak.experiments.arms.arm import Arm, Array, Predict, Role
+from autoweak.experiments.arms.arm import ON_WEAK, Arm, Array, Predict, Role
 from autoweak.experiments.arms.bench import Bench, Scene
 from autoweak.loop.masks import mask_of
 from autoweak.prompts import Box, Prompt, get_policy, make_prompts
 from autoweak.weak_labels.merge import merge_masks
-
-# The options of every arm that trains on weak labels made here.
-ON_WEAK = frozenset({"drop_extreme", "drop_below", "drop_above", "length"})
 
 
 def ellipses(prompts: tuple[Prompt, ...], shape: tuple[int, ...]) -> Array:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from autoweak.experiments.arms.arm import Arm, Array, Predict, Role
+from autoweak.experiments.arms.arm import ASKS, ON_WEAK, Arm, Array, Predict, Role
 from autoweak.experiments.arms.bench import Bench, Maker, Scene
-from autoweak.experiments.arms.ground import ON_WEAK, ellipses, true_mask
+from autoweak.experiments.arms.ground import ellipses, true_mask
 from autoweak.prompts import Box, Prompt, PromptKind, PromptPolicy
 from autoweak.prompts.box import tight_box, widen
 from autoweak.prompts.points import negative_points, positive_point
@@ -115,6 +115,7 @@ def _answered(bench: Bench, policy: PromptPolicy) -> Maker:
 
     def weak(scene: Scene) -> Array:
         prompts = simulated(true_mask(scene), policy=policy, **_how(bench, scene))
+        bench.asked.note(prompts, policy=policy)
         mask = np.zeros(scene.view.shape[:3], dtype=np.uint8)
         for index in sorted({prompt.slice_index for prompt in prompts}):
             members = [prompt for prompt in prompts if prompt.slice_index == index]
@@ -145,7 +146,7 @@ def _arm(name: str, prompts: str, policy: PromptPolicy) -> Arm:
         f"Trained on what the promptable model makes of {prompts}, simulated from the truth; no gold.",
         "S2 rows 1 to 6",
         lambda bench: _trained(bench, _answered(bench, policy)),
-        takes=_TAKES,
+        takes=_TAKES | ASKS,
         uses_gold=False,
         needs_truth=True,
     )

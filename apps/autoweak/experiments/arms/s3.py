@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autoweak.experiments.arms.arm import Arm, Array, Predict
-from autoweak.experiments.arms.bench import Bench, Estimate
-from autoweak.experiments.arms.ground import ON_WEAK
+from autoweak.experiments.arms.arm import ASKS, ON_WEAK, Arm, Array, Predict
+from autoweak.experiments.arms.bench import Asked, Bench, Estimate
 from autoweak.experiments.arms.s3_prompts import Refining, s3_prompts
 from autoweak.experiments.arms.walker import walked
 from autoweak.loop.coarse import gold_folds
@@ -41,8 +40,9 @@ def refined(bench: Bench, view: Array, coarse_map: Array) -> Array:
         if not prompts:
             continue
         result = decode_prompts(model, cache.get(model, view[index]), prompts, policy=how.policy)
+        bench.asked.note(prompts, policy=how.policy)
         prompted = [prompt.label for prompt in prompts]
-        bench.estimates.extend(
+        bench.asked.estimates.extend(
             Estimate(label, index, float(2 * iou / (1 + iou)))
             for label, iou in zip(prompted, np.clip(result.predicted_iou, 0, 1), strict=True)
         )
@@ -82,9 +82,9 @@ def _post_processed(bench: Bench) -> Predict:
     model = bench.coarse
 
     def predict(view: Array) -> Array:
-        bench.estimates.clear()
+        bench.asked = Asked()
         mask = refined(bench, view, model.predict(view))
-        bench.weak.estimated.extend(one.dice for one in bench.estimates)
+        bench.weak.estimated.extend(one.dice for one in bench.asked.estimates)
         return mask
 
     return predict
@@ -127,7 +127,7 @@ def _mean_teacher(bench: Bench) -> Predict:
     return bench.trained(unlabelled, "mean teacher", train, gold=gold)
 
 
-_REFINED = frozenset({"keep", "grow", "footprint", "passes"})
+_REFINED = ASKS | {"keep", "grow", "footprint", "passes"}
 _TRAINED = ON_WEAK | {"keep_gold"}
 
 ARMS = (
