@@ -163,6 +163,7 @@ def test_an_arm_can_ask_a_promptable_model_of_its_own(
     assert len({result.key for result in first.results}) == 2
     path, _ = present(first, source="x", command="autoweak experiment toy")
     assert "obedient (none, float32), " in path.read_text()
+    assert "as long as the coarse model" not in path.read_text()
     assert "other (none, float32), ffff" in path.read_text()
     monkeypatch.setattr(Context, "load_promptable", lambda self: other)
     again = run_of(data, task, ground=False)
@@ -233,7 +234,10 @@ def test_trainings_on_weak_labels_are_as_long_as_the_experiment_says(
         assert epochs == [expected] * task.coarse.folds, name
     again = run_of(data, task, ground=False, length=1)
     assert again.resumed == 1
-    assert run_of(data, task, ground=False, length=3).resumed == 0
+    longest = run_of(data, task, ground=False, length=3)
+    assert longest.resumed == 0
+    path, _ = present(longest, source="x", command="autoweak experiment toy")
+    assert "Some train 3 times as long as the coarse model" in path.read_text()
     assert obedient[1].asked == asked + 3  # the points of s1_points
 
 

@@ -121,8 +121,12 @@ def _summary(results: Results) -> tuple[str, ...]:
         f"Each {'subset' if experiment.subsets else 'seed'} draws the gold labels out of {len(material.gold)}, and the "
         f"images for weak labels out of {drawn}.",
         "All arms that train use this project's network, start weights and recipe, so that they differ in their labels "
-        "alone; the papers' own networks and recipes are others.",
+        "and options alone; the papers' own networks and recipes are others.",
     ]
+    longer = sorted({entry.length for entry in plan.entries if entry.length not in (None, 1)})
+    if longer:
+        times = " or ".join(f"{length:g}" for length in longer)
+        sentences.append(f"Some train {times} times as long as the coarse model: see the options in the table of arms.")
     if any(entry.drop_extreme is not None for entry in plan.entries):
         sentences.append(EXTREME_DANGER)
     return (*sentences, _DISCLAIMER)
