@@ -31,12 +31,25 @@ _BY_TASK = {source.task: source for source in SOURCES}
 
 @dataclass(frozen=True)
 class Measurement:
-    """One experiment of configs/experiments on one data folder: which arms (all: none named), what else is changed."""
+    """One experiment of configs/experiments on one data folder.
+
+    Attributes:
+        name: of the experiment; `task`: of its folder.
+        arms: which, by title, or as in an experiment file; all where there are none.
+        changes: what else is changed.
+        way: told apart by it, where an experiment is measured in more than one way.
+    """
 
     name: str
     task: str
-    arms: tuple[str, ...] = ()
+    arms: tuple[str | Mapping[str, Any], ...] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)
+    way: str = ""
+
+    @property
+    def title(self) -> str:
+        """What tables and folders call it."""
+        return f"{self.name}_{self.way}" if self.way else self.name
 
     def content(self, *, whole: bool) -> dict[str, Any]:
         """Of the experiment file that is run."""
@@ -44,26 +57,30 @@ class Measurement:
         if whole:
             return shipped
         known = {_title(arm): arm for arm in shipped["arms"]}
-        return {**shipped, **self.changes, "arms": [known.get(name, name) for name in self.arms or known]}
+        arms = [known.get(_title(arm), arm) for arm in self.arms or known]
+        return {**shipped, **self.changes, "name": self.title, "arms": arms}
 
 
 def _title(arm: str | Mapping[str, Any]) -> str:
     return arm if isinstance(arm, str) else str(arm.get("title", arm["arm"]))
 
 
-_S1 = ("s1_box", "s1_points")
-_S3 = ("s3_refined", "s3_refined by boxes alone", "s3_random_walker", "s3_trained_raw", "s3_trained_refined")
+_S1 = ("s1_no_prompt", "s1_whole_image", "s1_automatic", "s1_box", "s1_points", "prompted")
+# As S1's recipe does, gold + weak train for longer than gold alone; gold alone as long tells what length does.
+_LONG = ({"arm": "gold_only", "title": "gold_only as long", "length": 2}, "s1_box", "s1_points")
 MEASUREMENTS = (
-    Measurement("s1_breast_ultrasound", "breast_ultrasound", _S1, {"weak": [100]}),
+    Measurement("s1_breast_ultrasound", "breast_ultrasound", (*_S1, "s1_box filtered"), {"weak": [100]}),
+    Measurement("s1_breast_ultrasound", "breast_ultrasound", _LONG, {"weak": [100], "length": 2}, way="long"),
     Measurement("s1_skin_lesion", "skin_lesion", _S1, {"weak": [97]}),
+    Measurement("s1_skin_lesion", "skin_lesion", _LONG, {"weak": [97], "length": 2}, way="long"),
     Measurement(
         "s1_chest_xray",
         "chest_xray",
         ("s1_box", "s1_box_all", "s1_points"),
         {"gold": [15], "weak": [100]},
     ),
-    Measurement("s2_hippocampus_mr", "hippocampus_mr", ("s2_box",)),
-    Measurement("s3_two_lungs", "two_lungs", _S3, {"gold": [12]}),
+    Measurement("s2_hippocampus_mr", "hippocampus_mr", ("s2_box", "s2_box_points", "s2_point")),
+    Measurement("s3_two_lungs", "two_lungs", changes={"gold": [12]}),
     Measurement("s4_breast_ultrasound", "breast_ultrasound", changes={"seeds": [0]}),
 )
 
@@ -89,7 +106,7 @@ def measure(chosen: Measurement, data: Path, out: Path, *, whole: bool, threads:
     folder = out / chosen.task
     truth = prepare(_BY_TASK[chosen.task], data, folder, seed=0)
     evaluation = with_objects(truth, folder / "evaluation", task=chosen.task)
-    file = out / f"{chosen.name}.yaml"
+    file = out / f"{chosen.title}.yaml"
     file.write_text(yaml.safe_dump(chosen.content(whole=whole), sort_keys=False))
     where = (
         "--images",
@@ -97,7 +114,7 @@ def measure(chosen: Measurement, data: Path, out: Path, *, whole: bool, threads:
         "--labels",
         evaluation / "labels",
         "--out",
-        out / "reports" / chosen.name,
+        out / "reports" / chosen.title,
     )
     return autoweak("experiment", file, "--studies", folder / "studies", *where, threads=threads)
 
@@ -144,7 +161,7 @@ def _above(row: Mapping[str, Any]) -> str:
 
 def text_of(chosen: Measurement, metrics: Mapping[str, Any]) -> str:
     """Heading and table."""
-    return "\n".join([f"{chosen.name}, {len(metrics['rows'][0]['images'])} images", "", *lines(metrics), ""])
+    return "\n".join([f"{chosen.title}, {len(metrics['rows'][0]['images'])} images", "", *lines(metrics), ""])
 
 
 def main() -> None:
@@ -152,7 +169,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("AUTOWEAK_DATA", "../shared/data")))
     parser.add_argument("--out", type=Path, required=True, help="folder for studies and reports")
-    parser.add_argument("--only", nargs="+", choices=[one.name for one in MEASUREMENTS], help="these experiments alone")
+    parser.add_argument(
+        "--only", nargs="+", choices=sorted({one.name for one in MEASUREMENTS}), help="these experiments alone"
+    )
     parser.add_argument(
         "--whole", action="store_true", help="the files as they are, with all their arms and numbers of labels"
     )

@@ -211,7 +211,7 @@ def test_trainings_on_weak_labels_are_as_long_as_the_experiment_says(
             module, "train_fold", lambda *a, real=real, **k: epochs.append(k["epochs"]) or real(*a, **k)
         )
     longer = {"arm": "gold_only", "title": "gold_only for longer", "length": 4}
-    arms = ["gold_only", longer, "s1_box", "s3_trained_raw", {"arm": "s1_points", "length": 1}, "autoweak"]
+    arms = [longer, "s1_box", "s3_trained_raw", {"arm": "s1_points", "length": 1}, "autoweak"]
     plan = plan_of(data, task, arms=arms, length=3)
     assert {entry.name: entry.length for entry in plan.entries} == {
         "gold_only": None,

@@ -74,7 +74,9 @@ def _with_ground(experiment: Experiment, *, truth: bool) -> tuple[ArmEntry, ...]
         return experiment.arms
     with_gold = any(ARMS[entry.arm].uses_gold for entry in experiment.arms)
     from_boxes = any(ARMS[entry.arm].from_boxes for entry in experiment.arms)
-    there = {entry.arm for entry in experiment.arms}
+    # A reference that trains for longer does not stand in for the one that all are tested against.
+    there = {entry.arm for entry in experiment.arms if not (ARMS[entry.arm].role is Role.REFERENCE and entry.length)}
+    there |= {entry.name for entry in experiment.arms}
     added = [
         ArmEntry(arm=arm.name)
         for arm in ARMS.values()
