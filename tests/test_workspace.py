@@ -11,8 +11,6 @@ import pytest
 
 from autoweak.atomic import write_json
 from autoweak.errors import WorkspaceError
-from autoweak.loop.kept_quality import keep_quality, kept_quality
-from autoweak.weak_labels import QualityModel
 from autoweak.workspace import ModelChoice, ModelKind, ModelVersion, Workspace, fingerprint
 
 
@@ -52,18 +50,6 @@ def test_a_version_found_again_is_the_current_one(workspace: Workspace) -> None:
     assert workspace.current(ModelKind.COARSE) == workspace.choose(ModelChoice.COARSE) == first
     shutil.rmtree(first.folder)
     assert workspace.current(ModelKind.COARSE) == second
-
-
-def test_kept_quality_is_of_one_model_alone(workspace: Workspace) -> None:
-    first, second = (_complete(workspace, ModelKind.COARSE, key) for key in ("one", "two"))
-    quality = QualityModel(gold=5)
-    keep_quality(workspace, first, quality)
-    assert kept_quality(workspace, first) == quality
-    assert kept_quality(workspace, second) == QualityModel()
-    workspace.write_record(first, {"fingerprint": "one", "sha256": "trained anew"})
-    assert kept_quality(workspace, first) == QualityModel()
-    (workspace.root / "quality.json").write_text("[]")
-    assert kept_quality(workspace, first) == QualityModel()
 
 
 def test_a_version_without_record_does_not_count(workspace: Workspace) -> None:

@@ -42,6 +42,7 @@ def train_command(arguments: argparse.Namespace, progress: BarProgress) -> Outco
         return _learn_prompts(arguments, progress)
     from autoweak.loop.coarse import train_coarse
     from autoweak.loop.gold import read_gold
+    from autoweak.loop.kept_quality import keep_quality
     from autoweak.loop.label import Labeller, calibrated
     from autoweak.loop.rounds import improve
 
@@ -51,8 +52,9 @@ def train_command(arguments: argparse.Namespace, progress: BarProgress) -> Outco
         version = train_coarse(context, gold)
         reason = "gold labels only"
         if arguments.model == "retrained":
-            decision = improve(context, gold, *calibrated(Labeller.load(context, version), gold)).decision
-            version, reason = decision.final, decision.reason
+            improved = improve(context, gold, *calibrated(Labeller.load(context, version), gold))
+            keep_quality(improved.labeller)
+            version, reason = improved.decision.final, improved.decision.reason
         elif context.workspace.published() is None:
             context.workspace.publish(version, reason=reason)
     record = context.workspace.record(version)
@@ -87,7 +89,7 @@ def label_command(arguments: argparse.Namespace, progress: BarProgress) -> Outco
     context = _context(arguments, progress)
     with context.workspace.lock():
         labeller = Labeller.load(context, labelling_version(context.workspace, current_coarse(context)))
-        gold = [item for item in read_gold(context) if item.study.image_id in labeller.coarse.cv_dice]
+        gold = tuple(item for item in read_gold(context) if item.study.image_id in labeller.coarse.cv_dice)
         labeller, _ = calibrated(labeller, gold)
         labelled = label(labeller)
     counts = count_verdicts(labelled.sidecars)

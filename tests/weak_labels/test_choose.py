@@ -60,7 +60,7 @@ def test_the_base_stays_where_nothing_is_better_by_more_than_chance(model: Any, 
     choice = _choose(mixed, model, cache, base)
 
     assert choice.policy == base
-    assert "not better by more than chance" in choice.reason or choice.trials[0].policy == base
+    assert "not better by more than the standard error" in choice.reason or choice.trials[0].policy == base
 
 
 def test_few_gold_images_choose_nothing(model: Any, cache: Any) -> None:
@@ -71,6 +71,36 @@ def test_few_gold_images_choose_nothing(model: Any, cache: Any) -> None:
     assert choice == Choice(BASE, f"{FEWEST_GOLD - 1} gold images are too few to choose by")
     assert not cache.encoded
     assert _choose([], model, cache) == Choice(BASE, "0 gold images are too few to choose by")
+
+
+def test_images_of_one_patient_say_as_much_as_one(model: Any, cache: Any) -> None:
+    seen = [_scene(n, truth="rectangle") for n in range(12)]
+
+    def chosen(patients: list[str]) -> Choice:
+        return choose(BASE, seen, model=model, cache=cache, labels=(1,), seed=0, patients=patients)
+
+    few = chosen(["a"] * 6 + ["b"] * 6)
+    assert few == Choice(BASE, "gold images of 2 patients are too few to choose by")
+    assert chosen(list("abcdefghijkl")).policy != BASE
+
+
+def test_the_error_is_that_of_patients() -> None:
+    """Eleven images of one patient, who gains, and one each of eleven others, of whom half lose as much."""
+    from autoweak.weak_labels.choose import Trial, _decided
+
+    other = get_policy("box")
+    gains = [0.1] * 11 + [0.1, -0.1] * 5 + [-0.1]
+    trials = (Trial(other, tuple(0.5 + gain for gain in gains)), Trial(BASE, (0.5,) * 22))
+    assert _decided(BASE, trials, None).policy == other
+    assert _decided(BASE, trials, ["one"] * 11 + [str(n) for n in range(11)]).policy == BASE
+
+
+def test_the_coarse_map_alone_is_tried_once_and_another_first_threshold_too(model: Any, cache: Any) -> None:
+    choice = _choose([_scene(n, truth="ellipse") for n in range(8)], model, cache)
+
+    assert [trial.policy.name for trial in choice.trials if trial.policy.coarse_share == 1] == ["fused_coarse_100"]
+    assert {trial.policy.thresholds[0] for trial in choice.trials} == {0.65, 0.5}
+    assert candidates(get_policy("default"))[-2].thresholds[0] == 0.65
 
 
 def test_every_trial_sees_every_image_and_trials_come_best_first(model: Any, cache: Any) -> None:

@@ -65,17 +65,35 @@ def test_jittered_boxes_stay_in_the_slice_and_are_never_turned_inside_out(
     assert bool((moved[..., 2:] >= moved[..., :2]).all())
 
 
-def test_the_coarse_map_alone_is_its_component_inside_the_box() -> None:
-    logits = np.full(SIZE, 5.0, dtype=np.float32)
+@pytest.mark.parametrize("ring", [0.6, 0.5])
+def test_the_coarse_map_alone_is_what_it_predicts_and_not_cut_by_the_box(ring: float) -> None:
+    """Core and ring: the box is that of the core, found at 0.65, and the map predicts both, from 0.5 on."""
+    found = np.full(SIZE, 0.1, dtype=np.float32)
+    found[16:44, 26:64] = ring
+    found[20:40, 30:60] = 0.9
+    found[0:5, 0:5] = 0.9
+    core = prompt(threshold=0.65)
 
-    mask = fuse(logits, prompt(), probabilities(), share=1.0) > 0
+    mask = fuse(np.full(SIZE, 5.0, dtype=np.float32), core, found, share=1.0) > 0
 
     expected = np.zeros(SIZE, dtype=bool)
-    expected[20:40, 30:45] = True
+    expected[16:44, 26:64] = True
     np.testing.assert_array_equal(mask, expected)
 
 
-def test_the_coarse_map_counts_from_the_threshold_at_which_the_component_was_found() -> None:
+def test_another_component_that_reaches_into_the_box_is_not_the_prompts() -> None:
+    found = np.full(SIZE, 0.1, dtype=np.float32)
+    found[20:40, 30:48] = 0.9
+    found[20:24, 52:80] = 0.8
+    own = np.zeros(SIZE, dtype=bool)
+    own[20:40, 30:48] = True
+
+    mask = fuse(np.zeros(SIZE, dtype=np.float32), prompt(), found, share=1.0) > 0
+
+    np.testing.assert_array_equal(mask, own)
+
+
+def test_the_coarse_map_alone_counts_from_the_threshold_of_a_component_below_a_half() -> None:
     logits = np.zeros(SIZE, dtype=np.float32)
 
     mask = fuse(logits, prompt(threshold=0.2), probabilities(high=0.3), share=1.0) > 0

@@ -150,6 +150,23 @@ def test_a_class_lost_to_another_counts_0_and_is_not_accepted(model: Any, cache:
     assert weak.verdict is Verdict.REJECT
 
 
+@pytest.mark.parametrize(
+    ("absent", "verdict"), [((), Verdict.REVIEW), (((2, 0.2),), Verdict.REJECT), (((2, 0.9),), Verdict.ACCEPT)]
+)
+def test_a_label_that_is_not_found_beside_others_is_doubted_as_gold_says(
+    absent: tuple[tuple[int, float], ...], verdict: Verdict, model: Any, cache: Any
+) -> None:
+    coarse_map = _maps((0, 0, 20, 20, 20, 20), classes=2)
+    gold = QualityModel(calibrated=True, gold=9, mean=0.9, centre=(0, 0, 0, 0), weights=(0, 0, 0, 0), absent=absent)
+    weak = _generate(coarse_map, model, cache, quality_model=gold)
+    found, missed = weak.scores
+    assert (found.label, found.quality) == (1, 0.9)
+    expected = dict(absent).get(2, 0.5)
+    assert (missed.label, missed.area, missed.scores, missed.quality) == (2, 0, None, expected)
+    assert weak.quality == pytest.approx((0.9 + expected) / 2)
+    assert weak.verdict is verdict
+
+
 def test_the_quality_model_is_asked_and_the_verdict_follows(model: Any, cache: Any) -> None:
     coarse_map = _maps((0, 0, 20, 30, 20, 30))
     uncalibrated = _generate(coarse_map, model, cache)

@@ -23,11 +23,16 @@ def _gold(count: int, *, seed: int = 0, noise: float = 0.02) -> tuple[list[Score
     return scores, dice
 
 
-def test_with_too_little_gold_it_is_the_plain_mean_and_says_so() -> None:
-    model = QualityModel.fit(*_gold(FEWEST_GOLD - 1))
+def test_with_too_little_gold_it_is_the_plain_mean_as_high_as_golds_dice_and_says_so() -> None:
+    scores, dice = _gold(FEWEST_GOLD - 1)
+    model = QualityModel.fit(scores, [one / 2 for one in dice])
     assert not model.calibrated
     assert model.gold == FEWEST_GOLD - 1
-    assert model.predict(Scores(0.9, 0.6, 0.3, 0.0)) == pytest.approx(0.6)
+    assert np.mean([model.predict(one) for one in scores]) == pytest.approx(np.mean(dice) / 2, abs=0.01)
+    better, worse = Scores(0.9, 0.9, 0.9, 0.0), Scores(0.6, 0.6, 0.6, 0.0)
+    assert model.predict(better) == pytest.approx(model.predict(worse) + 0.3)
+    assert 0 <= QualityModel(shift=-1).predict(worse) <= QualityModel(shift=1).predict(better) <= 1
+    assert QualityModel.fit([], []) == QualityModel()
     assert QualityModel().predict(Scores(0.9, 0.6, 0.3, 1.0)) == pytest.approx(0.6)
 
 
@@ -138,9 +143,9 @@ def test_classes_of_one_image_are_left_out_together() -> None:
     # Each image has a sign of its own that only its other class reveals.
     scores = [Scores(*rng.uniform(0, 1, 4)) for _ in range(10) for _ in range(2)]
     images = np.repeat(np.arange(10), 2).tolist()
-    alone, together = QualityModel.fit(scores, dice), QualityModel.fit(scores, dice, images=images)
+    alone, together = QualityModel.fit(scores, dice), QualityModel.fit(scores, dice, groups=images)
     assert alone.mean_error is not None
     assert together.mean_error is not None
     assert together.mean_error > alone.mean_error
     with pytest.raises(LabelError):
-        QualityModel.fit(scores, dice, images=images[:-1])
+        QualityModel.fit(scores, dice, groups=images[:-1])

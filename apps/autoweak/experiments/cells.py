@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from autoweak.arrays import read_arrays
 from autoweak.atomic import write_json, write_with
 from autoweak.experiments.metrics import ImageScore, LabelScore
 
@@ -108,11 +109,8 @@ def load_result(folder: Path, cell: Cell, key: str) -> CellResult | None:
 
 def load_masks(folder: Path, key: str, image_ids: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
     """The kept masks (S, H, W) of some evaluation images; those that cannot be read are left out."""
-    try:
-        with np.load(_path(folder, key, ".npz"), allow_pickle=False) as stored:
-            return {image_id: stored[image_id] for image_id in image_ids if image_id in stored}
-    except (OSError, ValueError, KeyError, EOFError):
-        return {}
+    stored = read_arrays(_path(folder, key, ".npz"), only=image_ids)
+    return {image_id: stored[image_id] for image_id in image_ids if image_id in stored}
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

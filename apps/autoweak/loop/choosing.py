@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import autoweak
 from autoweak.atomic import write_json
 from autoweak.errors import PromptError
+from autoweak.loop.coarse import gold_patients
 from autoweak.loop.context import Context
 from autoweak.prompts import PromptPolicy
-from autoweak.weak_labels.choose import Choice, Seen, Trial, choose
+from autoweak.weak_labels.choose import Choice, Seen, Trial, candidates, choose
 from autoweak.workspace import fingerprint
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ CHOICES = "policies"
 
 def choose_policy(
     context: Context,
-    gold: Sequence[Gold],
+    gold: tuple[Gold, ...],
     *,
     coarse: TrainedModel,
     promptable: Promptable,
@@ -44,7 +44,15 @@ def choose_policy(
         for item in each(gold, context.progress)
     )
     labels = tuple(context.task.labels.values())
-    choice = choose(context.policy, seen, model=promptable, cache=cache, labels=labels, seed=context.seed)
+    choice = choose(
+        context.policy,
+        seen,
+        model=promptable,
+        cache=cache,
+        labels=labels,
+        seed=context.seed,
+        patients=gold_patients(context, gold),
+    )
     write_json(_path(context, coarse, promptable), _plain(choice))
     return choice
 
@@ -72,7 +80,7 @@ def _path(context: Context, coarse: TrainedModel, promptable: Promptable) -> Pat
     made_with = {
         "coarse": coarse.sha256,
         "promptable": promptable.identity(),
-        "base": context.policy.to_dict(),
+        "ways": [way.to_dict() for way in candidates(context.policy)],
         "seed": context.seed,
         "version": autoweak.__version__,
     }

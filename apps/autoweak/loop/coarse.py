@@ -92,6 +92,12 @@ def gold_folds(context: Context, gold: tuple[Gold, ...]) -> tuple[tuple[str, ...
     return split(ids, count=min(context.task.coarse.folds, apart), seed=context.seed, patient_of=patients)
 
 
+def gold_patients(context: Context, gold: tuple[Gold, ...]) -> tuple[str, ...]:
+    """Who each gold image is of; an image of whom nothing is known is of a patient of its own."""
+    patients = _with_copies(known_patients(context, gold), gold)
+    return tuple(patients.get(item.study.image_id, f"image {item.study.image_id}") for item in gold)
+
+
 def _with_copies(patients: Mapping[str, str], gold: tuple[Gold, ...]) -> dict[str, str]:
     """Copies of one image under several names are of one patient, whoever that is."""
     first: dict[str, str] = {}

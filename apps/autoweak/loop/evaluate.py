@@ -231,7 +231,7 @@ def evaluate(
     gold = read_gold(context)
     coarse = current_coarse(context)
     labeller = Labeller.load(context, labelling_version(context.workspace, coarse))
-    known = [item for item in gold if item.study.image_id in labeller.coarse.cv_dice]
+    known = tuple(item for item in gold if item.study.image_id in labeller.coarse.cv_dice)
     labeller, _ = calibrated(labeller, known)
     arms = _Arms(load_model(coarse), labeller, _retrained(context, coarse), out_of_fold=images is None)
     if images is None or labels is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from autoweak.atomic import remove_partials, write_with
 from autoweak.dice import dice
 from autoweak.errors import AutoweakError, LabelError
 from autoweak.loop.choosing import choose_policy, policy_in_use
-from autoweak.loop.coarse import load_model
+from autoweak.loop.coarse import gold_patients, load_model
 from autoweak.loop.context import Context
 from autoweak.loop.gold import Gold
 from autoweak.loop.kept_quality import keep_quality
@@ -100,11 +100,10 @@ class Labeller:
         coarse: TrainedModel,
         promptable: Promptable,
         cache: EmbeddingCache,
-        quality: QualityModel | None = None,
     ) -> Labeller:
         """As `load`, with models that are loaded already."""
         policy = policy_in_use(context, coarse=coarse, promptable=promptable)
-        return cls(context, version, coarse, promptable, cache, policy, quality or QualityModel())
+        return cls(context, version, coarse, promptable, cache, policy)
 
     def generate(self, view: npt.NDArray[Any], *, member: int | None = None) -> Made:
         """The weak label of an 8-bit view (S, H, W, C).
@@ -178,7 +177,7 @@ class Labelled:
     synthetic: tuple[Sidecar, ...] = ()
 
 
-def calibrated(labeller: Labeller, gold: Sequence[Gold]) -> tuple[Labeller, Calibration]:
+def calibrated(labeller: Labeller, gold: tuple[Gold, ...]) -> tuple[Labeller, Calibration]:
     """Choose the policy, if it is to be chosen, and fit the quality: on gold images and members that never saw them."""
     context = labeller.context
     choice = None
@@ -192,7 +191,7 @@ def calibrated(labeller: Labeller, gold: Sequence[Gold]) -> tuple[Labeller, Cali
     for item in each(gold, context.progress):
         made = labeller.generate(item.view, member=labeller.coarse.member_without(item.study.image_id))
         pairs.append((made.weak, item.mask))
-    quality = calibrate(pairs)
+    quality = calibrate(pairs, patients=gold_patients(context, gold))
     scored = [
         (quality.predict(one.scores), dice(weak.mask == one.label, mask == one.label))
         for weak, mask in pairs
@@ -225,7 +224,7 @@ def label(labeller: Labeller) -> Labelled:
             # Not what a server is just writing.
             with _writing(context):
                 remove_partials(root / WEAK_FOLDER)
-    keep_quality(context.workspace, labeller.version, labeller.quality)
+    keep_quality(labeller)
     sidecars: dict[bool, list[Sidecar]] = {False: [], True: []}
     kept = 0
     context.progress.stage("Weak labels")

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 import autoweak
+from autoweak.arrays import read_arrays
 from autoweak.atomic import write_json
 from autoweak.errors import AutoweakError
 from autoweak.experiments import plots
@@ -27,7 +28,7 @@ from autoweak.loop.run import RunResult
 from autoweak.progress import each
 from autoweak.studies import read_label
 from autoweak.studies.folder import WEAK_FOLDER
-from autoweak.weak_labels import Sidecar, WeakLabel
+from autoweak.weak_labels import QualityModel, Sidecar, WeakLabel
 from autoweak.weak_labels.choose import Choice
 
 MOST_PICTURES = 60
@@ -126,7 +127,8 @@ def _what_was_done(result: RunResult, summary: dict[str, Any]) -> tuple[str, ...
         + (
             f"calibrated on {result.calibration.quality.gold} weak labels of gold images."
             if result.calibration.quality.calibrated
-            else "not calibrated, for want of gold labels; no weak label is accepted unseen."
+            else "not calibrated, for want of gold labels: it is as high on average as the few there are, and no weak "
+            "label is accepted unseen."
         ),
         f"Final model: {summary['models']['final']['version']} ({summary['models']['final']['reason']})."
         + (f" Retraining used {retrained['weak_labels_used']} weak labels." if retrained else ""),
@@ -211,13 +213,23 @@ def _run_plots(result: RunResult) -> Iterator[Plot]:
         yield Plot(
             "Quality against truth, on gold",
             plots.calibration_plot(calibration.expected, calibration.measured),
-            "Each point is a weak label of a gold image, made without having seen its label; the fit saw these points.",
+            "Each point is a weak label of a gold image, made without having seen its label; the fit saw these points."
+            + _left_out(calibration.quality),
         )
     for name, version in (("gold only", result.coarse), ("gold + weak", result.retrained)):
         if version is not None:
             histories = load_model(version).card.history
             named = {f"fold {number + 1}": history for number, history in enumerate(histories)}
             yield Plot(f"Training, {name}", plots.learning_curves(named))
+
+
+def _left_out(quality: QualityModel) -> str:
+    if quality.error is None or quality.mean_error is None:
+        return ""
+    return (
+        f" On gold that it did not see, quality is off by {quality.error:.2f} on average; always to say the mean would be "
+        f"off by {quality.mean_error:.2f}."
+    )
 
 
 def _evaluation_calibration(evaluation: Evaluation) -> tuple[Plot, ...]:
@@ -276,12 +288,10 @@ def _weak_case(result: RunResult, sidecar: Sidecar) -> PictureCase | None:
 def _kept_map(result: RunResult, image_id: str, view: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """The coarse map as it was kept, or predicted again where it is gone."""
     path = result.context.workspace.coarse_map(result.labeller.version, image_id)
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            kept = np.asarray(stored["probability"], dtype=np.float32) / np.float32(255)
-    except (OSError, ValueError, KeyError, EOFError):
+    stored = read_arrays(path)
+    if "probability" not in stored:
         return result.labeller.coarse.predict(view)
-    return kept
+    return np.asarray(stored["probability"], dtype=np.float32) / np.float32(255)
 
 
 def _case(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from autoweak.arrays import read_arrays
 from autoweak.atomic import write_with
 from autoweak.errors import ImageError, WorkspaceError
 from autoweak.loop.coarse import fit, known_patients, training_inputs
@@ -146,13 +147,26 @@ def publish(context: Context, coarse: ModelVersion, retrained: Sequence[ModelVer
     """Make the best the final model: one of gold + weak only if its Dice on held-out gold is higher than of gold."""
     gold_only, best = held_out_gold(context.workspace, coarse), best_of(context.workspace, retrained)
     if best is None:
-        decision = Decision(coarse, gold_only, None, "no weak label was good enough to train on")
+        nothing = "no weak label was good enough to train on" if context.unlabelled else "no image is without a label"
+        decision = Decision(coarse, gold_only, None, nothing)
     else:
         score = held_out_gold(context.workspace, best)
         reason = f"Dice on held-out gold {score:.3f} with weak labels, {gold_only:.3f} without"
+        reason += _chance(context.workspace.record(coarse), context.workspace.record(best))
         decision = Decision(best if score > gold_only else coarse, gold_only, score, reason)
     context.workspace.publish(decision.final, reason=decision.reason)
     return decision
+
+
+def _chance(coarse: Mapping[str, Any], retrained: Mapping[str, Any]) -> str:
+    """How sure the difference is, image by image."""
+    before, after = coarse.get("cv_dice") or {}, retrained.get("cv_dice") or {}
+    gains = [after[image_id] - before[image_id] for image_id in sorted(before.keys() & after.keys())]
+    if len(gains) < 2:
+        return ""
+    error = float(np.std(gains, ddof=1) / np.sqrt(len(gains)))
+    told = f"; standard error of the difference {error:.3f}"
+    return told + ", so it may be chance" if abs(float(np.mean(gains))) <= 2 * error else told
 
 
 def held_out_gold(workspace: Workspace, version: ModelVersion) -> float:
@@ -196,9 +210,7 @@ def _save(path: Path, mask: npt.NDArray[Any], weight: float) -> None:
 
 
 def _load(path: Path, *, shape: tuple[int, ...]) -> tuple[npt.NDArray[Any], float] | None:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            mask, weight = stored["mask"], float(stored["weight"])
-    except (OSError, ValueError, KeyError, EOFError):
+    stored = read_arrays(path)
+    if stored.keys() != {"mask", "weight"} or stored["mask"].shape != shape or stored["weight"].shape != ():
         return None
-    return (mask, weight) if mask.shape == shape else None
+    return stored["mask"], float(stored["weight"])

@@ -122,21 +122,20 @@ class Live:
         Raises:
             NotReadyError: no coarse model is trained yet.
         """
-        from autoweak.loop.kept_quality import kept_quality
+        from autoweak.loop.kept_quality import QUALITY, kept_quality
         from autoweak.loop.label import Labeller
 
         version = self.labelling_version()
         if version is None:
             raise NotReadyError(self.missing())
-        quality = kept_quality(self.workspace, version)
-        key = (version.name, quality, _changed(self.workspace.root / CHOICES))
+        # The record as well: a version that was deleted and trained anew has the same name.
+        written = [_changed(path) for path in (self.workspace.root / CHOICES, self.workspace.root / QUALITY)]
+        key = (version.name, self.workspace.record(version).get("sha256"), *written)
         with self._lock:
             if self._labeller is None or self._labeller[0] != key:
                 promptable, cache = self.promptable()
-                self._labeller = (
-                    key,
-                    Labeller.of(self.context(studies), version, _load(version), promptable, cache, quality),
-                )
+                made = Labeller.of(self.context(studies), version, _load(version), promptable, cache)
+                self._labeller = key, dataclasses.replace(made, quality=kept_quality(made))
             return dataclasses.replace(self._labeller[1], context=self.context(studies))
 
     def weak_label(self, study: Study, studies: StudiesFolder, *, tell: bool = True) -> Sidecar | None:

@@ -149,12 +149,12 @@ class Retrain(LoopTrainer):
             gold = read_gold(context)
             coarse = train_coarse(context, gold)
             labeller, calibration = calibrated(Labeller.load(context, coarse), gold)
-            keep_quality(workspace, labeller.version, labeller.quality)
+            keep_quality(labeller)
             if is_true(request.get("use_weak_labels", True)):
                 self._label(context, tell=False)
                 improved = improve(context, gold, labeller, calibration)
                 decision = improved.decision
-                keep_quality(workspace, improved.labeller.version, improved.labeller.quality)
+                keep_quality(improved.labeller)
                 if improved.labeller.version != labeller.version or self._live.on_weak_label is not None:
                     self._label(context)
                 known = {"model": decision.final.name, "reason": decision.reason}

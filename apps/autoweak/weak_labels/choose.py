@@ -20,14 +20,16 @@ from autoweak.weak_labels.scores import FloatArray
 
 ByteArray = npt.NDArray[np.uint8]
 
-SHARES = (0.0, 0.5, 1.0)
-"""Shares of the coarse map that are tried with each kind of prompt: none, half, and the coarse map alone."""
+SHARES = (0.0, 0.5)
+"""Shares of the coarse map that are tried with each kind of prompt; the coarse map alone, which asks none, once."""
 
 FEWEST_GOLD = 8
-"""With fewer gold images than this nothing is tried, and the task's own way kept: differences would be chance."""
+"""With gold of fewer patients nothing is tried, and the task's own way kept: differences would be chance."""
 
 # Of a volume, so that trying takes minutes: neighbouring slices say much the same.
 _MOST_SLICES = 12
+# Where a coarse map is cut first: as it predicts, or only where it is surer, which keeps a box to the object's core.
+_MIDDLE, _HIGH = 0.5, 0.65
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,12 @@ class Choice:
 def candidates(base: PromptPolicy) -> tuple[PromptPolicy, ...]:
     """The kinds of prompt that are tried; `base` is the first, and its components and limits hold for all.
 
-    Tight and widened boxes, boxes that are jittered, box and points at once and in two passes (S3), points alone (S1).
+    Tight and widened boxes, boxes that are jittered, box and points at once and in two passes (S3), points alone (S1);
+    and the base from another first threshold, the lower one where it begins high.
     """
+    lower = tuple(threshold for threshold in base.thresholds if threshold <= _MIDDLE)
+    begins_high = base.thresholds[0] > _MIDDLE
+    moved = (lower or (_MIDDLE,)) if begins_high else (_HIGH, *base.thresholds)
     box = dataclasses.replace(base, kind=PromptKind.BOX, negatives=0, passes=1, jitter=0.0, coarse_share=0.0)
     both = dataclasses.replace(box, kind=PromptKind.BOX_POINTS, negatives=2)
     named = {
@@ -80,6 +86,7 @@ def candidates(base: PromptPolicy) -> tuple[PromptPolicy, ...]:
         "box_jittered": dataclasses.replace(box, jitter=0.1),
         "box_points": both,
         "two_pass": dataclasses.replace(both, passes=2),
+        f"{base.name}_{'lower' if begins_high else 'higher'}": dataclasses.replace(base, thresholds=moved),
         "points": dataclasses.replace(box, kind=PromptKind.POINTS, negatives=2),
     }
     # The shares of the coarse map are tried with each, so a way that differs from the base in its share alone is none.
@@ -96,12 +103,13 @@ def choose(
     cache: Embeddings,
     labels: Sequence[int],
     seed: int,
+    patients: Sequence[str] | None = None,
 ) -> Choice:
     """Try all ways on gold images, and take the one with the best mean Dice.
 
     Every image is encoded once, whatever is tried. The base is kept unless another way is better by more than the
-    standard error of their difference, image by image: a few images cannot tell more. With fewer than `FEWEST_GOLD`
-    nothing is tried.
+    standard error of their difference, patient by patient; since the best of many ways is looked at, that is a leaning
+    and no test, and its Dice flatters it. With gold of fewer than `FEWEST_GOLD` patients nothing is tried.
 
     Args:
         base: the task's own way; its share of the coarse map counts as tried as well.
@@ -109,7 +117,10 @@ def choose(
         model: the promptable model; `cache`: of its embeddings.
         labels: the K label values, in the order of the maps' classes.
         seed: of the prompts' random choices.
+        patients: of each gold image; None where each is of a patient of its own.
     """
+    if patients is not None and len(set(patients)) < FEWEST_GOLD:
+        return Choice(base, f"gold images of {len(set(patients))} patients are too few to choose by")
     waiting = iter(seen)
     first = list(islice(waiting, FEWEST_GOLD))
     if len(first) < FEWEST_GOLD:
@@ -119,20 +130,28 @@ def choose(
         for policy, score in _tried(base, _thinned(one), model=model, cache=cache, labels=labels, seed=seed):
             found.setdefault(policy, []).append(score)
     trials = sorted((Trial(policy, tuple(dices)) for policy, dices in found.items()), key=lambda trial: -trial.mean)
-    return _decided(base, tuple(trials))
+    return _decided(base, tuple(trials), patients)
 
 
-def _decided(base: PromptPolicy, trials: tuple[Trial, ...]) -> Choice:
+def _decided(base: PromptPolicy, trials: tuple[Trial, ...], patients: Sequence[str] | None) -> Choice:
     first = next(trial for trial in trials if trial.policy == base)
     best = trials[0]
-    gain = np.subtract(best.dice, first.dice)
+    gain = _by_patient(np.subtract(best.dice, first.dice), patients)
     error = float(np.std(gain, ddof=1) / np.sqrt(len(gain)))
     told = f"Dice on held-out gold {best.mean:.3f}, {first.mean:.3f} for {base.name}"
     if best.policy == base:
         return Choice(base, f"best of {len(trials)} ways: Dice on held-out gold {first.mean:.3f}", trials)
-    if best.mean - first.mean <= error:
-        return Choice(base, f"{best.policy.name} is not better by more than chance: {told}", trials)
+    if float(gain.mean()) <= error:
+        return Choice(base, f"{best.policy.name} is not better by more than the standard error: {told}", trials)
     return Choice(best.policy, f"best of {len(trials)} ways: {told}", trials)
+
+
+def _by_patient(values: npt.NDArray[Any], patients: Sequence[str] | None) -> npt.NDArray[Any]:
+    """The mean of each patient's images."""
+    if patients is None:
+        return values
+    _, place = np.unique(patients, return_inverse=True)
+    return np.asarray(np.bincount(place, weights=values) / np.bincount(place))
 
 
 def _tried(
@@ -147,7 +166,7 @@ def _tried(
     for way in candidates(base):
         prompts = make_prompts(one.coarse_map, policy=way, labels=labels, seed=seed)
         decoded = _decoded(one, prompts, way, model=model, cache=cache)
-        for share in sorted({*SHARES, way.coarse_share}):
+        for share in sorted({*SHARES, way.coarse_share} | ({1.0} if way == base else set())):
             mask = _joined(one, decoded, labels=labels, share=share)
             score = float(np.mean([dice(mask == label, one.truth == label) for label in labels]))
             yield _with_share(way, share), score

@@ -135,7 +135,8 @@ def fuse(logits: Floats, prompt: Prompt, probability: FloatArray, *, share: floa
     """Log-odds of the weighted mean of what the promptable model and the coarse map say of each pixel.
 
     The coarse map speaks where the prompt's box is, as it stands above or below the threshold at which the prompt's
-    component was found; outside it says no.
+    component was found; outside it says no. Alone, it says what it predicts: the prompt's component from 0.5 on, or
+    from that threshold where it is lower.
 
     Args:
         logits: (H, W), of the promptable model.
@@ -143,13 +144,35 @@ def fuse(logits: Floats, prompt: Prompt, probability: FloatArray, *, share: floa
         probability: (H, W), 0 to 1, the coarse map of the prompt's label.
         share: of the coarse map in the mean, 0 to 1.
     """
+    if share == 1:
+        return _predicted(prompt, probability)
     told = _probability(_log_odds(probability) - _log_odds(np.asarray(prompt.threshold)))
-    if prompt.box is not None:
-        inside = np.zeros(told.shape, dtype=bool)
-        x0, y0, x1, y1 = (round(side) for side in prompt.box)
-        inside[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1] = True
-        told = np.where(inside, told, 0.0)
+    told = np.where(_inside(prompt, told.shape), told, 0.0)
     return np.asarray(_log_odds((1 - share) * _probability(logits) + share * told), np.float32)
+
+
+def _predicted(prompt: Prompt, probability: FloatArray) -> Floats:
+    """Log-odds (H, W) of the coarse map in a prompt's component, counted from the level at which it is predicted."""
+    from scipy import ndimage
+
+    level = min(0.5, prompt.threshold)
+    odds = _log_odds(probability) - _log_odds(np.asarray(level))
+    numbered, count = ndimage.label(probability >= level, structure=np.ones((3, 3)))
+    if prompt.box is not None and count > 1:
+        # A box can touch other components; the prompt's own fills it most at the threshold it was found at.
+        found = numbered[_inside(prompt, odds.shape) & (probability >= prompt.threshold)]
+        numbered = numbered == np.bincount(found, minlength=2)[1:].argmax() + 1
+    return np.asarray(np.where(numbered > 0, odds + _SURE, _log_odds(np.asarray(0.0))), np.float32)
+
+
+def _inside(prompt: Prompt, shape: tuple[int, ...]) -> BoolArray:
+    """(H, W), True in the prompt's box; everywhere where it has none."""
+    if prompt.box is None:
+        return np.ones(shape, dtype=bool)
+    inside = np.zeros(shape, dtype=bool)
+    x0, y0, x1, y1 = (round(side) for side in prompt.box)
+    inside[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1] = True
+    return inside
 
 
 def _decode(

@@ -35,9 +35,9 @@ class WeakLabel:
     Attributes:
         mask: (S, H, W) uint8, 0 background, else label values; all 0 if nothing was found.
         prompts: all prompts, those that gave an empty mask included.
-        scores: one for each class that was prompted, in order of label; empty if nothing was found.
-        quality: expected Dice of the image, 0 to 1: the mean over the prompted classes, as a Dice is
-            averaged; a class whose mask came out empty counts 0. None if nothing was found.
+        scores: one for each class, in order of label; empty if nothing was found.
+        quality: expected Dice of the image, 0 to 1: the mean over the classes, as a Dice is averaged; a class that was
+            prompted and whose mask came out empty counts 0. None if nothing was found.
         calibrated: whether gold labels stand behind the quality.
         verdict: that on the worst class; None if nothing was found.
         status: labelled or nothing found.
@@ -118,7 +118,7 @@ def generate(
         for channel, label in enumerate(labels)
         if any(prompt.label == label for prompt in prompts)
     }
-    return _judged(mask, prompts, signs, quality_model or QualityModel(), rule or VerdictRule())
+    return _judged(mask, prompts, labels, signs, quality_model or QualityModel(), rule or VerdictRule())
 
 
 def _parts(result: Decoding, prompts: Sequence[Prompt]) -> list[Decoded]:
@@ -137,14 +137,19 @@ def _parts(result: Decoding, prompts: Sequence[Prompt]) -> list[Decoded]:
 def _judged(
     mask: ByteArray,
     prompts: tuple[Prompt, ...],
+    labels: Sequence[int],
     signs: Mapping[int, Scores | None],
     quality_model: QualityModel,
     rule: VerdictRule,
 ) -> WeakLabel:
-    scores = [
-        LabelScores(label, int((mask == label).sum()), of_label, quality_model.predict(of_label) if of_label else 0.0)
-        for label, of_label in signs.items()
-    ]
+    def scored(label: int) -> LabelScores:
+        if label not in signs:
+            return LabelScores(label, 0, None, quality_model.predict_absent(label))
+        of_label = signs[label]
+        quality = quality_model.predict(of_label) if of_label else 0.0
+        return LabelScores(label, int((mask == label).sum()), of_label, quality)
+
+    scores = [scored(label) for label in labels]
     qualities = [one.quality for one in scores]
     verdict = rule.judge(
         qualities,

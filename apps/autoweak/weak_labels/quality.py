@@ -18,7 +18,7 @@ from autoweak.weak_labels.scores import Scores, Unit
 Floats = npt.NDArray[np.float64]
 
 FEWEST_GOLD = 8
-"""Fewer gold labels than this cannot tell a sign of quality from chance; nothing is fitted then."""
+"""Gold labels of fewer patients cannot tell a sign of quality from chance; nothing is fitted then."""
 
 SIGNS = ("stability", "agreement", "confidence", "sharpness", "symmetry", "contrast")
 """The scores that are fitted. The other two, of the promptable model's own, said nothing beyond these."""
@@ -38,8 +38,9 @@ class QualityModel(BaseModel):
     A couple of dozen gold labels cannot tell which of the signs counts most, least of all where they are nearly all
     good; so the signs count alike unless the gold labels say otherwise. Better scores never lower the quality, and
     where the scores say nothing about the gold labels' Dice, every weak label gets the gold labels' mean. How strongly
-    to shrink is chosen by leaving out one gold image at a time. With fewer than `FEWEST_GOLD` it is not calibrated: the
-    quality then is the plain mean of predicted IoU, stability and agreement, and no verdict says accept.
+    to shrink is chosen by leaving out one patient at a time. With fewer than `FEWEST_GOLD` it is not calibrated: the
+    quality then is the plain mean of predicted IoU, stability and agreement, moved so that on the few gold labels it has
+    the mean of their Dice; and no verdict says accept.
 
     Attributes:
         calibrated: whether gold labels stand behind the numbers.
@@ -50,6 +51,9 @@ class QualityModel(BaseModel):
         strength: the chosen shrinkage.
         error: mean absolute error on left-out gold labels.
         mean_error: the same for a model that always says the mean of the others; what `error` must beat.
+        shift: what is added to the plain mean without calibration; 0 without any gold.
+        absent: how likely each label is truly not in an image in which other labels were found and it was not: by
+            Laplace's rule of succession, on the gold images of that kind.
 
     The coarse maps of gold images must come from networks that never saw them, or the Dice is flattered.
     """
@@ -66,6 +70,8 @@ class QualityModel(BaseModel):
     strength: float | None = None
     error: float | None = None
     mean_error: float | None = None
+    shift: float = Field(default=0.0, ge=-1, le=1)
+    absent: tuple[tuple[int, Unit], ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> QualityModel:
@@ -78,31 +84,32 @@ class QualityModel(BaseModel):
 
     @classmethod
     def fit(
-        cls, scores: Sequence[Scores], dice: Sequence[float], *, images: Sequence[int] | None = None
+        cls, scores: Sequence[Scores], dice: Sequence[float], *, groups: Sequence[int] | None = None
     ) -> QualityModel:
         """Fit on gold labels.
 
         Args:
             scores: of weak labels made of gold images, one for each image and class.
             dice: of the same against the gold label, 0 to 1.
-            images: which image each belongs to, for the classes of one image are not independent and are left
-                out together; None where each is of an image of its own.
+            groups: which patient each belongs to, for the classes of an image and the images of a patient are not
+                independent and are left out together; None where each is of a patient of its own.
 
         Raises:
             LabelError: they differ in length, or a Dice is not within 0 to 1.
         """
         target = np.asarray(dice, dtype=np.float64)
-        groups = np.arange(len(target)) if images is None else np.asarray(images)
-        same = len(scores) == len(target) == len(groups)
+        group = np.arange(len(target)) if groups is None else np.asarray(groups)
+        same = len(scores) == len(target) == len(group)
         if not same or not bool(np.all((target >= 0) & (target <= 1))):
             raise LabelError(
                 f"Quality is calibrated on one Dice from 0 to 1 for each set of scores; got {len(scores)} sets "
                 f"of scores and {len(target)} numbers: pass the two lists of the same gold labels."
             )
-        if len(np.unique(groups)) < FEWEST_GOLD:
-            return cls(gold=len(target))
+        if len(np.unique(group)) < FEWEST_GOLD:
+            plain = [_plain(one) for one in scores]
+            return cls(gold=len(target), shift=float(np.mean(target - plain)) if len(target) else 0.0)
         features = np.array([_signs(one, SIGNS) for one in scores], dtype=np.float64)
-        strength = _best_strength(features, target, groups)
+        strength = _best_strength(features, target, group)
         centre, weights = _ridge(features, target, strength)
         return cls(
             calibrated=True,
@@ -112,16 +119,20 @@ class QualityModel(BaseModel):
             weights=tuple(map(float, weights)),
             signs=SIGNS,
             strength=strength,
-            error=_left_out_error(features, target, groups, strength),
-            mean_error=_left_out_error(features, target, groups, _STRENGTHS[-1]),
+            error=_left_out_error(features, target, group, strength),
+            mean_error=_left_out_error(features, target, group, _STRENGTHS[-1]),
         )
 
     def predict(self, scores: Scores) -> float:
-        """The expected Dice, 0 to 1; without calibration the mean of predicted IoU, stability and agreement."""
+        """The expected Dice, 0 to 1; without calibration the plain mean of three signs, as high as gold's on gold."""
         if not self.calibrated or self.mean is None or self.centre is None or self.weights is None:
-            return (scores.predicted_iou + scores.stability + scores.agreement) / 3
+            return min(1.0, max(0.0, _plain(scores) + self.shift))
         differences = zip(self.weights, _signs(scores, self.signs), self.centre, strict=True)
         return min(1.0, max(0.0, self.mean + sum(weight * (one - middle) for weight, one, middle in differences)))
+
+    def predict_absent(self, label: int) -> float:
+        """The expected Dice of a label that was not found where others were; 1/2 where gold has no such case."""
+        return dict(self.absent).get(label, 0.5)
 
     @property
     def sha256(self) -> str:
@@ -144,6 +155,10 @@ class QualityModel(BaseModel):
             return cls.model_validate(dict(fields))
         except (ValidationError, TypeError, ValueError) as error:
             raise LabelError(f"The quality model cannot be read ({_first(error)}): fit it again.") from error
+
+
+def _plain(scores: Scores) -> float:
+    return (scores.predicted_iou + scores.stability + scores.agreement) / 3
 
 
 def _signs(scores: Scores, names: Sequence[str]) -> tuple[float, ...]:

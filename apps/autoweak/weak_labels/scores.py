@@ -62,9 +62,10 @@ class LabelScores:
 
     Attributes:
         label: value of the class in the mask.
-        area: its pixels in the final mask; 0 if other classes took them all.
+        area: its pixels in the final mask; 0 if it was not found, or other classes took them all.
         scores: None where the area is 0.
-        quality: expected Dice of the class, 0 to 1; 0 where the area is 0.
+        quality: expected Dice of the class, 0 to 1; where it was not found, how likely it is truly absent; 0 where
+            others took all of it.
     """
 
     label: int
