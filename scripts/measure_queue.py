@@ -67,10 +67,16 @@ def course_of(kind: str, seed: int, options: argparse.Namespace, models: tuple[A
     return gold_course(options.data / kind / "gold", kind, DEALS[kind], seed=seed, cost=cost, describe=describe)
 
 
+def _settings(options: argparse.Namespace) -> str:
+    """What curves of one folder can differ in beside kind, seed and order."""
+    trained = f"-{options.size}-{options.epochs}" if options.learner != "stand_in" else ""
+    return f"{options.learner}{trained}"
+
+
 def measure(kind: str, seed: int, options: argparse.Namespace, models: tuple[Any, Any]) -> list[Curve]:
     """The curves of one course, made or found."""
     paths = {
-        order: options.out / "curves" / f"{options.learner}-{kind}-{seed}-{order}.json" for order in options.orders
+        order: options.out / "curves" / f"{_settings(options)}-{kind}-{seed}-{order}.json" for order in options.orders
     }
     found = {order: json.loads(path.read_text()) for order, path in paths.items() if path.is_file()}
     curves = [Curve.from_dict(content) for content in found.values()]

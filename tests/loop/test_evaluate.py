@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from autoweak.atomic import write_json
 from autoweak.errors import StudiesError
+from autoweak.loop import evaluate as evaluate_module
 from autoweak.loop.context import Context
 from autoweak.loop.evaluate import GOLD_AND_WEAK, GOLD_ONLY, WEAK, Case, evaluate
 from autoweak.loop.reporting import picture_of, report_evaluation, report_run
 from autoweak.loop.run import run, summarise
 from autoweak.tasks import Task
+from autoweak.workspace import ModelKind, ModelVersion
 from tests.loop.conftest import draw_disc
 
 
@@ -90,6 +93,27 @@ def test_wrong_requests_are_one_sentence(studies: Path, task: Task, validation: 
 
 
 @pytest.mark.usefixtures("ellipses")
+def test_the_retrained_model_is_the_one_in_use(studies: Path, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another policy's retrained model may be better on held-out gold; it is not what labels."""
+    monkeypatch.setattr(evaluate_module, "load_model", lambda version: version.name)
+    context = Context.open(studies, task)
+    context.remember_task()
+
+    def version(kind: ModelKind, dice: float) -> ModelVersion:
+        made = context.workspace.new_version(kind)
+        write_json(made.folder / "model.json", {})
+        context.workspace.write_record(made, {"mean_cv_dice": dice, "root": "coarse/v001"})
+        return made
+
+    coarse, used, better = (
+        version(kind, dice)
+        for kind, dice in ((ModelKind.COARSE, 0.5), (ModelKind.RETRAINED, 0.6), (ModelKind.RETRAINED, 0.7))
+    )
+    assert evaluate_module._retrained(context, coarse) == (better, better.name)
+    context.workspace.publish(used, reason="asked for")
+    assert evaluate_module._retrained(context, coarse) == (used, used.name)
+
+
 def test_images_without_an_object_are_counted_apart(
     studies: Path, task: Task, validation: tuple[Path, Path], tmp_path: Path
 ) -> None:

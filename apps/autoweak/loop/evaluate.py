@@ -318,8 +318,11 @@ def _with_truth(images: Path, labels: Path) -> tuple[Study, ...]:
 
 
 def _retrained(context: Context, coarse: ModelVersion) -> tuple[ModelVersion, TrainedModel] | None:
-    """The model that was retrained on weak labels that began with `coarse`: the one that does best on held-out gold."""
+    """The model retrained on weak labels that began with `coarse`: the final one, else the best on held-out gold."""
     workspace = context.workspace
+    in_use = labelling_version(workspace, coarse)
+    if in_use.kind is ModelKind.RETRAINED:
+        return in_use, load_model(in_use)
     versions = workspace.versions(ModelKind.RETRAINED)
     best = best_of(workspace, [one for one in versions if workspace.record(one).get("root") == coarse.name])
     return None if best is None else (best, load_model(best))

@@ -227,8 +227,8 @@ def _left_out(quality: QualityModel) -> str:
     if quality.error is None or quality.mean_error is None:
         return ""
     return (
-        f" On gold that it did not see, quality is off by {quality.error:.2f} on average; always to say the mean would be "
-        f"off by {quality.mean_error:.2f}."
+        f" On gold that it did not see, quality is off by {quality.error:.2f} on average; always to say the mean "
+        f"would be off by {quality.mean_error:.2f}."
     )
 
 

@@ -39,8 +39,8 @@ class QualityModel(BaseModel):
     good; so the signs count alike unless the gold labels say otherwise. Better scores never lower the quality, and
     where the scores say nothing about the gold labels' Dice, every weak label gets the gold labels' mean. How strongly
     to shrink is chosen by leaving out one patient at a time. With fewer than `FEWEST_GOLD` it is not calibrated: the
-    quality then is the plain mean of predicted IoU, stability and agreement, moved so that on the few gold labels it has
-    the mean of their Dice; and no verdict says accept.
+    quality then is the plain mean of predicted IoU, stability and agreement, moved so that on the few gold labels it
+    has the mean of their Dice; and no verdict says accept.
 
     Attributes:
         calibrated: whether gold labels stand behind the numbers.

@@ -179,7 +179,10 @@ class _Stage:
 
     @cached_property
     def weak(self) -> dict[str, WeakLabel]:
-        """Image that waits to its weak label, its quality calibrated on the gold labels as `autoweak label` does."""
+        """Image that waits to its weak label, its quality calibrated on the gold labels.
+
+        As `autoweak label` does it, but with the policy that choosing begins with, and without the sign of symmetry.
+        """
         pairs = [
             (self._generate(case, self.model.predict_out_of_fold(case.image_id, case.view), None), case.mask)
             for case in self.gold
