@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from autoweak.prompts import PromptPolicy, get_policy
-from autoweak.weak_labels.choose import FEWEST_GOLD, Choice, Seen, candidates, choose
+from autoweak.weak_labels.choose import FEWEST_GOLD, Choice, Seen, Trial, _decided, candidates, choose
 
 BASE = get_policy("fused")
 
@@ -53,14 +53,36 @@ def test_where_the_promptable_model_is_right_the_coarse_map_is_left_out(model: A
     assert choice.trials[0].mean > 0.95
 
 
-def test_the_base_stays_where_nothing_is_better_by_more_than_chance(model: Any, cache: Any) -> None:
+def test_the_base_stays_where_nothing_is_better_by_more_than_the_standard_error(model: Any, cache: Any) -> None:
     base = get_policy("box")
-    mixed = [_scene(n, truth="rectangle" if n % 2 else "ellipse") for n in range(12)]
+    mixed = [_scene(n, truth="rectangle" if n % 4 == 3 else "ellipse") for n in range(12)]
 
     choice = _choose(mixed, model, cache, base)
 
     assert choice.policy == base
     assert "not better by more than the standard error" in choice.reason or choice.trials[0].policy == base
+
+
+@pytest.mark.parametrize(
+    ("base", "alone", "other", "chosen", "said"),
+    [
+        ((0.50, 0.50), (0.52, 0.49), (0.40, 0.40), "alone", "best of 3 ways: Dice on held-out gold 0.505, 0.500 for"),
+        ((0.50, 0.50), (0.50, 0.50), (0.51, 0.50), "base", "other, with 0.505, is not better by more than"),
+        ((0.50, 0.50), (0.40, 0.40), (0.60, 0.61), "other", "best of 3 ways: Dice on held-out gold 0.605, 0.500 for"),
+        ((0.50, 0.50), (0.60, 0.60), (0.61, 0.60), "alone", "other, with 0.605, is not better by more than"),
+        ((0.50, 0.50), (0.40, 0.40), (0.45, 0.45), "base", "best of 3 ways: Dice on held-out gold 0.500"),
+    ],
+)
+def test_the_better_of_base_and_coarse_map_alone_is_where_others_must_lead(
+    base: tuple[float, ...], alone: tuple[float, ...], other: tuple[float, ...], chosen: str, said: str
+) -> None:
+    own = replace(BASE, name="base")
+    policies = {"base": own, "alone": replace(own, name="alone", coarse_share=1.0), "other": replace(own, name="other")}
+    dices = {"base": base, "alone": alone, "other": other}
+    trials = [Trial(policies[name], dices[name]) for name in policies]
+    choice = _decided(own, tuple(sorted(trials, key=lambda trial: -trial.mean)), None)
+    assert choice.policy.name == chosen
+    assert said in choice.reason
 
 
 def test_few_gold_images_choose_nothing(model: Any, cache: Any) -> None:
@@ -86,8 +108,6 @@ def test_images_of_one_patient_say_as_much_as_one(model: Any, cache: Any) -> Non
 
 def test_the_error_is_that_of_patients() -> None:
     """Eleven images of one patient, who gains, and one each of eleven others, of whom half lose as much."""
-    from autoweak.weak_labels.choose import Trial, _decided
-
     other = get_policy("box")
     gains = [0.1] * 11 + [0.1, -0.1] * 5 + [-0.1]
     trials = (Trial(other, tuple(0.5 + gain for gain in gains)), Trial(BASE, (0.5,) * 22))

@@ -40,7 +40,7 @@ class PromptPolicy:
         jitter: decode each box larger, smaller and moved to each side as well, by this share of its width and
             height (0 to below 0.5), and take the mean of the probabilities.
         coarse_share: how much the coarse map counts beside the promptable model in the weak label, 0 (not at
-            all) to 1 (alone); see `weak_labels.decode.fuse`.
+            all) to 1 (alone, as it predicts); see `weak_labels.decode.fuse`.
         canvas: None works at the map's own size and precision. A number resamples the map to a square
             of that many pixels and cuts it to 8 bits first, as S1's stored maps are.
 

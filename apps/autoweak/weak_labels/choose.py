@@ -107,9 +107,10 @@ def choose(
 ) -> Choice:
     """Try all ways on gold images, and take the one with the best mean Dice.
 
-    Every image is encoded once, whatever is tried. The base is kept unless another way is better by more than the
-    standard error of their difference, patient by patient; since the best of many ways is looked at, that is a leaning
-    and no test, and its Dice flatters it. With gold of fewer than `FEWEST_GOLD` patients nothing is tried.
+    Every image is encoded once, whatever is tried. The better of the base and the coarse map alone is kept unless
+    another way is better by more than the standard error of their difference, patient by patient; since the best of
+    many ways is looked at, that is a leaning and no test, and its Dice flatters it. With gold of fewer than
+    `FEWEST_GOLD` patients nothing is tried.
 
     Args:
         base: the task's own way; its share of the coarse map counts as tried as well.
@@ -134,16 +135,22 @@ def choose(
 
 
 def _decided(base: PromptPolicy, trials: tuple[Trial, ...], patients: Sequence[str] | None) -> Choice:
-    first = next(trial for trial in trials if trial.policy == base)
+    own = next(trial for trial in trials if trial.policy == base)
+    # The promptable model must not make worse what the coarse map has already: so the map alone needs no lead.
+    alone = max(
+        (trial for trial in trials if trial.policy.coarse_share == 1), key=lambda trial: trial.mean, default=own
+    )
+    first = alone if alone.mean > own.mean else own
     best = trials[0]
     gain = _by_patient(np.subtract(best.dice, first.dice), patients)
     error = float(np.std(gain, ddof=1) / np.sqrt(len(gain)))
-    told = f"Dice on held-out gold {best.mean:.3f}, {first.mean:.3f} for {base.name}"
-    if best.policy == base:
-        return Choice(base, f"best of {len(trials)} ways: Dice on held-out gold {first.mean:.3f}", trials)
-    if float(gain.mean()) <= error:
-        return Choice(base, f"{best.policy.name} is not better by more than the standard error: {told}", trials)
-    return Choice(best.policy, f"best of {len(trials)} ways: {told}", trials)
+    if float(gain.mean()) > error:
+        first = best
+    told = f"Dice on held-out gold {first.mean:.3f}" + ("" if first is own else f", {own.mean:.3f} for {base.name}")
+    if first.mean == best.mean:
+        return Choice(first.policy, f"best of {len(trials)} ways: {told}", trials)
+    lead = f"{best.policy.name}, with {best.mean:.3f}, is not better by more than the standard error"
+    return Choice(first.policy, f"{told}; {lead}", trials)
 
 
 def _by_patient(values: npt.NDArray[Any], patients: Sequence[str] | None) -> npt.NDArray[Any]:
