@@ -22,15 +22,6 @@ def read_arrays(path: Path, *, only: Collection[str] | None = None) -> dict[str,
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files if only is None or name in only}
-    # A flipped bit can end in any of these.
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        NotImplementedError,
-        AttributeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ):
+    # A flipped bit can end in any of these; RuntimeError is zipfile's for one that says the file is encrypted.
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, AttributeError, zipfile.BadZipFile, zlib.error):
         return {}
