@@ -65,11 +65,12 @@ def _title(arm: str | Mapping[str, Any]) -> str:
     return arm if isinstance(arm, str) else str(arm.get("title", arm["arm"]))
 
 
-_S1 = ("s1_no_prompt", "s1_whole_image", "s1_automatic", "s1_box", "s1_points", "prompted")
+_S1 = ("s1_box", "s1_points")
+_S3 = ("s3_refined", "s3_refined by boxes alone", "s3_random_walker", "s3_trained_raw", "s3_trained_refined")
 # As S1's recipe does, gold + weak train for longer than gold alone; gold alone as long tells what length does.
 _LONG = ({"arm": "gold_only", "title": "gold_only as long", "length": 2}, "s1_box", "s1_points")
 MEASUREMENTS = (
-    Measurement("s1_breast_ultrasound", "breast_ultrasound", (*_S1, "s1_box filtered"), {"weak": [100]}),
+    Measurement("s1_breast_ultrasound", "breast_ultrasound", _S1, {"weak": [100]}),
     Measurement("s1_breast_ultrasound", "breast_ultrasound", _LONG, {"weak": [100], "length": 2}, way="long"),
     Measurement("s1_skin_lesion", "skin_lesion", _S1, {"weak": [97]}),
     Measurement("s1_skin_lesion", "skin_lesion", _LONG, {"weak": [97], "length": 2}, way="long"),
@@ -79,8 +80,8 @@ MEASUREMENTS = (
         ("s1_box", "s1_box_all", "s1_points"),
         {"gold": [15], "weak": [100]},
     ),
-    Measurement("s2_hippocampus_mr", "hippocampus_mr", ("s2_box", "s2_box_points", "s2_point")),
-    Measurement("s3_two_lungs", "two_lungs", changes={"gold": [12]}),
+    Measurement("s2_hippocampus_mr", "hippocampus_mr", ("s2_box",)),
+    Measurement("s3_two_lungs", "two_lungs", _S3, {"gold": [12]}),
     Measurement("s4_breast_ultrasound", "breast_ultrasound", changes={"seeds": [0]}),
 )
 
